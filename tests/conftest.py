@@ -1,0 +1,40 @@
+"""What all tests share: the reference data and the real peers, both required in CI and optional on a user's machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+
+def missing(what: str) -> NoReturn:
+    """Skip on a user's machine; fail in CI, where everything has to be there."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{what} is required in CI")
+    pytest.skip(f"{what} is not on this machine")
+
+
+@pytest.fixture(scope="session")
+def reference() -> Path:
+    """The folder with `3gpp/` and `n40-examples/`, which are not part of the project."""
+    folder = os.environ.get("SMFLEET_REFERENCE")
+    if not folder or not Path(folder).is_dir():
+        missing("the reference data (environment variable SMFLEET_REFERENCE)")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str], str]:
+    """`require_tool("nghttp")` is the program's path."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+        if path is None:
+            missing(f"the program {name}")
+        return path
+
+    return find
