@@ -1,0 +1,39 @@
+"""N40: what a charging trigger function says to a charging function, and when (TS 32.290, 32.291, 32.255).
+
+Everything here is sans-IO: no sockets, clocks, randomness or files. `now` is *session time*, integer nanoseconds that the
+caller maps from the wall clock (real time, sixty times as fast, or jumping from deadline to deadline).
+"""
+
+from simulator.n40.answers import Action, ChargingAnswer, Outcome, read_answer
+from simulator.n40.delivery import Delivery, DeliveryPolicy
+from simulator.n40.event import OneTimeEvent
+from simulator.n40.flow import Flow, TrafficSource
+from simulator.n40.messages import NetworkFunctionIdentity, PduSessionMessages, SmsMessages
+from simulator.n40.rating_group import GroupSpec, RatingGroup
+from simulator.n40.request import Operation, Request
+from simulator.n40.session import ChargingSession, End, SessionContext, UsageRecord
+from simulator.n40.timestamps import Timestamps
+
+__all__ = [
+    "Action",
+    "ChargingAnswer",
+    "ChargingSession",
+    "Delivery",
+    "DeliveryPolicy",
+    "End",
+    "Flow",
+    "GroupSpec",
+    "NetworkFunctionIdentity",
+    "OneTimeEvent",
+    "Operation",
+    "Outcome",
+    "PduSessionMessages",
+    "RatingGroup",
+    "Request",
+    "SessionContext",
+    "SmsMessages",
+    "Timestamps",
+    "TrafficSource",
+    "UsageRecord",
+    "read_answer",
+]

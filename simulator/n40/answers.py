@@ -1,0 +1,275 @@
+"""What a CHF answered, and what a charging trigger function does about it (TS 32.291 6.1, TS 32.290 5.4.4)."""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import orjson
+
+from simulator.n40.request import Operation
+
+MAX_LOCATION = 2048
+MAX_SECONDS = 10 * 365 * 86_400
+"""Timers beyond ten years are nonsense, and must not overflow a moment."""
+MAX_UNITS = (1 << 64) - 1
+"""Uint64 of TS 29.571."""
+
+
+class Outcome(StrEnum):
+    """How a request ended, for the figures: `DENIED` means that the CHF did its job and said no."""
+
+    OK = "ok"
+    DENIED = "denied"
+    FAILED = "failed"
+
+
+class Action(IntEnum):
+    """What the session does next."""
+
+    GO_ON = 0
+    END = 1  # no service
+    UNCHARGED = 2  # CHARGING_NOT_APPLICABLE
+    NO_CREDIT = 3  # QUOTA_LIMIT_REACHED for the whole request
+    GONE = 4  # the CHF does not know the session
+    WRONG_MESSAGE = 5  # this message was refused as such: end
+    FAILURE = 6  # failure handling
+
+
+CAUSES = {
+    "CHARGING_FAILED": Action.END,
+    "RE_AUTHORIZATION_FAILED": Action.END,
+    "END_USER_REQUEST_DENIED": Action.END,
+    "END_USER_REQUEST_REJECTED": Action.END,
+    "END_USER_SERVICE_DENIED": Action.END,
+    "END_USER_SERVICE_REJECTED": Action.END,
+    "USER_UNKNOWN": Action.END,
+    "CHARGING_NOT_APPLICABLE": Action.UNCHARGED,
+    "QUOTA_LIMIT_REACHED": Action.NO_CREDIT,
+    "CONTEXT_NOT_FOUND": Action.GONE,
+}
+"""By cause first: CHFs disagree on the status that one cause travels in."""
+
+OFFLINE_CODES = frozenset({"QUOTA_MANAGEMENT_NOT_APPLICABLE"})
+NOTHING: dict[str, int] = {}
+
+
+class GroupAnswer:
+    """multipleUnitInformation for one rating group. `granted` and `thresholds` are by unit; times are whole seconds, 0: none."""
+
+    __slots__ = ("final", "granted", "holding_s", "rating_group", "result_code", "thresholds", "validity_s")
+
+    def __init__(self, rating_group: int, result_code: str) -> None:
+        self.rating_group = rating_group
+        self.result_code = result_code
+        self.granted = NOTHING
+        self.thresholds = NOTHING
+        self.validity_s = 0
+        self.holding_s = 0
+        self.final = False
+
+    @property
+    def offline(self) -> bool:
+        """Whether this group is to be counted without quota."""
+        return self.result_code in OFFLINE_CODES
+
+    @property
+    def refused(self) -> bool:
+        """Whether the CHF denies service to this group."""
+        return self.result_code != "SUCCESS" and self.result_code not in OFFLINE_CODES
+
+
+class ChargingAnswer:
+    """An answer, read. `cause` names what went wrong, "" if nothing did; `detail` is the CHF's own text, for people.
+
+    `reference` is the ChargingDataRef, `path` its resource path where that is not the usual one, `origin` scheme and authority
+    where Location was an absolute URI.
+    """
+
+    __slots__ = ("action", "cause", "detail", "groups", "origin", "outcome", "path", "reference", "repeats", "status")
+
+    def __init__(self, status: int, action: Action, outcome: Outcome, cause: str = "", detail: str = "") -> None:
+        self.status = status
+        self.action = action
+        self.outcome = outcome
+        self.cause = cause
+        self.detail = detail
+        self.groups: list[GroupAnswer] = []
+        self.reference = b""
+        self.path = b""
+        self.origin: bytes | None = None
+        self.repeats = 0
+
+
+class UnreadableError(ValueError):
+    """An answer that cannot be understood; the message says why."""
+
+
+def read_answer(operation: Operation, status: int, location: bytes | None, body: bytes) -> ChargingAnswer:
+    """Read an answer of any CHF; what cannot be read becomes a failure, never an exception.
+
+    `location` is the Location header of a Create or Update answer, None if there was none.
+    """
+    try:
+        if 200 <= status < 300:
+            return _read_success(operation, status, location, body)
+        return _read_problem(operation, status, body)
+    except UnreadableError as error:
+        return ChargingAnswer(status, Action.FAILURE, Outcome.FAILED, "UNREADABLE_ANSWER", str(error))
+
+
+def _read_success(operation: Operation, status: int, location: bytes | None, body: bytes) -> ChargingAnswer:
+    answer = ChargingAnswer(status, Action.GO_ON, Outcome.OK)
+    if operation is Operation.RELEASE:
+        return answer  # 204 by the book, 200 with any body in the wild: either way it is released
+    message = _read_object(body)
+    units = message.get("multipleUnitInformation")
+    if units is not None:
+        if not isinstance(units, list):
+            raise UnreadableError("multipleUnitInformation is not a list")
+        answer.groups = groups = [_read_group(each) for each in units]
+        for group in groups:
+            if group.result_code != "SUCCESS" and group.refused:
+                answer.outcome = Outcome.DENIED
+    if location is not None:
+        _read_location(location, answer)
+    elif operation is Operation.CREATE:
+        raise UnreadableError("the answer to Create has no Location, so the session cannot be addressed")
+    return answer
+
+
+def _read_object(body: bytes) -> dict[str, Any]:
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        what = "empty" if not body else f"not JSON ({error})"
+        raise UnreadableError(f"the body is {what}") from None
+    if not isinstance(message, dict):
+        raise UnreadableError("the body is not a JSON object")
+    return message
+
+
+def _read_group(information: Any) -> GroupAnswer:
+    try:
+        rating_group = information["ratingGroup"]
+    except (TypeError, KeyError):
+        raise UnreadableError("multipleUnitInformation without ratingGroup") from None
+    if type(rating_group) is not int:
+        raise UnreadableError("ratingGroup is not an integer")
+    code = information.get("resultCode", "SUCCESS")
+    if type(code) is not str:
+        raise UnreadableError("resultCode is not a string")
+    group = GroupAnswer(rating_group, code)
+    granted = information.get("grantedUnit")
+    if granted is not None:
+        group.granted = _read_units(granted)
+        group.validity_s = _read_seconds(information, "validityTime")
+        group.holding_s = _read_seconds(information, "quotaHoldingTime")
+        group.thresholds = _read_thresholds(information)
+    final = information.get("finalUnitIndication")
+    if final is not None:
+        # Some CHFs always send an empty finalUnitAction; it says nothing.
+        group.final = isinstance(final, dict) and bool(final.get("finalUnitAction"))
+    return group
+
+
+def _read_units(granted: Any) -> dict[str, int]:
+    if type(granted) is not dict:
+        raise UnreadableError("grantedUnit is not an object")
+    for unit, amount in granted.items():
+        if type(amount) is not int:
+            if unit == "tariffTimeChange":
+                continue
+            raise UnreadableError(f"grantedUnit.{unit} is not an integer")
+        if not 0 <= amount <= MAX_UNITS:
+            raise UnreadableError(f"grantedUnit.{unit} is out of range")
+    return granted
+
+
+def _read_seconds(information: dict[str, Any], name: str) -> int:
+    seconds = information.get(name)
+    if seconds is None:
+        return 0
+    if type(seconds) is not int or seconds < 0:
+        raise UnreadableError(f"{name} is not a number of seconds")
+    return min(seconds, MAX_SECONDS)
+
+
+def _read_thresholds(information: dict[str, Any]) -> dict[str, int]:
+    thresholds = NOTHING
+    for name, unit in (
+        ("volumeQuotaThreshold", "totalVolume"),
+        ("timeQuotaThreshold", "time"),
+        ("unitQuotaThreshold", "serviceSpecificUnits"),
+    ):
+        value = information.get(name)
+        if value is None:
+            continue
+        if type(value) is not int or value < 0:
+            raise UnreadableError(f"{name} is not a number of units")
+        if thresholds is NOTHING:
+            thresholds = {}
+        thresholds[unit] = value
+    return thresholds
+
+
+def _read_location(location: bytes, answer: ChargingAnswer) -> None:
+    """Location is an absolute URI, an absolute path, or in the wild the bare reference (RFC 9110 10.2.2)."""
+    if (
+        not location
+        or len(location) > MAX_LOCATION
+        or not location.isascii()
+        or any(byte <= 32 or byte == 127 for byte in location)
+    ):
+        raise UnreadableError("Location is empty, too long, or holds characters that no URI has")
+    path = location
+    scheme, separator, rest = location.partition(b"://")
+    if separator:
+        if scheme.lower() not in (b"http", b"https"):
+            raise UnreadableError("Location has a scheme other than http and https")
+        authority, slash, tail = rest.partition(b"/")
+        answer.origin = scheme.lower() + b"://" + authority.lower()
+        path = slash + tail
+    path = path.rstrip(b"/")
+    answer.reference = path.rpartition(b"/")[2]
+    if not answer.reference:
+        raise UnreadableError("Location names no charging session")
+    if path.startswith(b"/"):
+        answer.path = path
+
+
+def _read_problem(operation: Operation, status: int, body: bytes) -> ChargingAnswer:
+    """Error bodies can be problem+json, empty, mislabelled, or a ChargingDataResponse: whatever holds a cause is read."""
+    cause, detail = _cause_of(body)
+    action = CAUSES.get(cause)
+    if action is None:
+        action = _action_by_status(operation, status)
+    if action is Action.FAILURE:
+        return ChargingAnswer(status, action, Outcome.FAILED, cause or f"HTTP_{status}", detail)
+    named = cause or ("CONTEXT_NOT_FOUND" if action is Action.GONE else f"HTTP_{status}")
+    outcome = Outcome.FAILED if status == 429 or status >= 500 else Outcome.DENIED
+    if action is Action.WRONG_MESSAGE or cause in CAUSES or action is Action.GONE:
+        outcome = Outcome.DENIED
+    return ChargingAnswer(status, action, outcome, named, detail)
+
+
+def _cause_of(body: bytes) -> tuple[str, str]:
+    try:
+        problem = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return "", ""
+    if not isinstance(problem, dict):
+        return "", ""
+    result = problem.get("invocationResult")
+    if isinstance(result, dict) and isinstance(result.get("error"), dict):
+        problem = result["error"]
+    cause, detail = problem.get("cause"), problem.get("detail") or problem.get("title")
+    return (cause[:100] if isinstance(cause, str) else ""), (detail[:500] if isinstance(detail, str) else "")
+
+
+def _action_by_status(operation: Operation, status: int) -> Action:
+    if status in (404, 410) and operation in (Operation.UPDATE, Operation.RELEASE):
+        return Action.GONE
+    if status in (408, 429) or status >= 500 or status < 400:
+        return Action.FAILURE
+    return Action.WRONG_MESSAGE

@@ -1,0 +1,155 @@
+"""One-time events: IEC (charged before delivery) and PEC (charged after it), for short messages (TS 32.290 5.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulator.n40.answers import Action, ChargingAnswer, Outcome
+from simulator.n40.flow import NEVER
+from simulator.n40.messages import SmsMessages
+from simulator.n40.request import Operation, Request
+from simulator.n40.session import End, UsageRecord
+from simulator.n40.timestamps import Timestamps
+
+SENT = b'[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}]'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventContext:
+    """What the events of one usage at one SMSF share; `immediate` is IEC, otherwise PEC."""
+
+    messages: SmsMessages
+    timestamps: Timestamps
+    resource: bytes
+    rating_group: int
+    immediate: bool
+    first_sequence: int = 0
+
+
+class OneTimeEvent:
+    """One event, with the interface of a charging session: a single request, then it is over.
+
+    IEC: the units are used when the CHF has debited them. PEC: they have been used already. An IEC that is never answered
+    uses nothing (no message is sent on credit), and its units are in doubt.
+    """
+
+    __slots__ = (
+        "_unsent",
+        "acknowledged",
+        "charging_id",
+        "context",
+        "doubt",
+        "end",
+        "outstanding",
+        "recipient",
+        "reference",
+        "subscriber",
+        "units",
+    )
+
+    def __init__(self, context: EventContext, subscriber: int, charging_id: int, units: int, recipient: int) -> None:
+        self.context = context
+        self.subscriber = subscriber
+        self.charging_id = charging_id
+        self.units = units
+        self.recipient = recipient
+        self.reference = b""
+        self.acknowledged = 0
+        self.doubt = 0
+        self.outstanding: Request | None = None
+        self._unsent = False
+        self.end: End | None = None
+
+    def next_deadline(self) -> int:
+        """Return NEVER: an event waits for nothing but its answer."""
+        return NEVER
+
+    def next_request(self) -> Request | None:
+        """Return the request to send now, once."""
+        if self._unsent:
+            self._unsent = False
+            return self.outstanding
+        return None
+
+    def next_records(self) -> list[UsageRecord]:
+        """Return what it used and reported, once it is over."""
+        if self.end is None:
+            return []
+        context = self.context
+        used = self.acknowledged if context.immediate else self.units
+        record = UsageRecord(
+            self.reference,
+            context.rating_group,
+            "serviceSpecificUnits",
+            used,
+            self.units,
+            self.acknowledged,
+            self.doubt,
+            self.end,
+        )
+        return [record]
+
+    def start(self, now: int) -> None:
+        """Ask to debit (IEC), or report what was sent (PEC)."""
+        context = self.context
+        stamp = context.timestamps.stamp(now)
+        if context.immediate:
+            units = b'{"ratingGroup":%d,"requestedUnit":{"serviceSpecificUnits":%d}}' % (
+                context.rating_group,
+                self.units,
+            )
+        else:
+            units = (
+                b'{"ratingGroup":%d,"usedUnitContainer":[{"triggers":%b,"triggerTimestamp":"%b","serviceSpecificUnits":%d,'
+                b'"eventTimeStamps":["%b"],"localSequenceNumber":1}]}'
+                % (context.rating_group, SENT, stamp, self.units, stamp)
+            )
+        body = context.messages.event(
+            self.subscriber, self.charging_id, self.recipient, stamp, context.first_sequence, units, self.units
+        )
+        self.outstanding = Request(0, Operation.EVENT, now, context.first_sequence, context.resource, body)
+        self._unsent = True
+
+    def on_time(self, now: int) -> None:
+        """Nothing happens by itself."""
+
+    def on_answer(self, request_id: int, answer: ChargingAnswer, now: int) -> None:  # noqa: ARG002
+        """The CHF debited, refused, or answered something that cannot be read."""
+        if self.outstanding is None or request_id != self.outstanding.id:
+            return
+        self.outstanding = None
+        self.reference = answer.reference
+        if answer.action is Action.GO_ON and answer.outcome is Outcome.OK:
+            self.acknowledged = self._debited(answer)
+            self.end = End.COMPLETED
+        elif answer.action is Action.FAILURE:
+            self.doubt = 0 if answer.status == 429 else self.units
+            self.end = End.FAILED
+        else:
+            self.end = End.UNCHARGED if answer.action is Action.UNCHARGED else End.DENIED
+
+    def _debited(self, answer: ChargingAnswer) -> int:
+        """How many units an IEC answer granted; a CHF that names no amount has granted what was asked."""
+        if self.context.immediate:
+            for group in answer.groups:
+                if group.rating_group == self.context.rating_group and "serviceSpecificUnits" in group.granted:
+                    return min(self.units, group.granted["serviceSpecificUnits"])
+        return self.units
+
+    def on_failure(self, request_id: int, now: int, *, processed: bool) -> None:  # noqa: ARG002
+        """No answer will come; `processed` tells whether the CHF may have charged all the same."""
+        if self.outstanding is None or request_id != self.outstanding.id:
+            return
+        self.outstanding = None
+        self.doubt = self.units if processed else 0
+        self.end = End.FAILED
+
+    def stop(self, now: int) -> None:
+        """An event cannot be cut short: its answer ends it."""
+
+    def abandon(self) -> None:
+        """The run stops before the answer came."""
+        if self.end is None:
+            self.outstanding = None
+            self.doubt = self.units
+            self.end = End.OPEN

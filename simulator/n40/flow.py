@@ -1,0 +1,123 @@
+"""How one rating group uses units: bursts and pauses, integrated exactly, standing still without quota."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+NS_PER_S = 1_000_000_000
+NEVER = 1 << 62
+"""A moment that does not come (146 years of nanoseconds)."""
+
+
+class TrafficSource(Protocol):
+    """Draws the traffic of a rating group; the same key and index always give the same burst."""
+
+    def burst(self, key: bytes, index: int) -> tuple[int, int, int]:
+        """Return (active ns, units per second while active, pause ns after it)."""
+
+    def first_pause(self, key: bytes) -> int:
+        """How long the group is silent at first, in ns."""
+
+
+class Flow:
+    """Traffic of one rating group in session time.
+
+    Units accumulate as floor(rate x time) inside a burst, so that a crossing has one exact moment and one exact count, however
+    late the clock is looked at. A flow whose quota is used up stands still inside its burst; a pause runs on by itself.
+    `volume` is what the flow wants in all (NEVER: no bound).
+    """
+
+    __slots__ = (
+        "active", "active_ns", "base", "clock", "elapsed", "first_use", "index", "key", "last_use", "length", "rate", "source",
+        "used", "volume",
+    )  # fmt: skip
+
+    def __init__(self, source: TrafficSource, key: bytes, now: int, volume: int = NEVER) -> None:
+        self.source = source
+        self.key = key
+        self.clock = now
+        self.volume = volume
+        self.used = 0  # units since the flow began
+        self.active_ns = 0  # time with traffic before this burst
+        self.first_use = 0  # moments of the first and last use since `mark`
+        self.last_use = 0
+        self.index = -1
+        self.base = 0  # units used before this burst
+        self.elapsed = 0  # ns into this burst and its pause
+        self.active = 0
+        self.rate = 0
+        self.length = source.first_pause(key)
+        if not self.length:
+            self._next_burst()
+
+    def _next_burst(self) -> None:
+        self.active_ns += self.active
+        self.index += 1
+        self.base = self.used
+        self.elapsed = 0
+        self.active, self.rate, pause = self.source.burst(self.key, self.index)
+        self.length = self.active + pause
+
+    @property
+    def finished(self) -> bool:
+        """Whether all that the flow wanted has been used."""
+        return self.used >= self.volume
+
+    @property
+    def wants(self) -> bool:
+        """Whether there is traffic now, or would be with quota."""
+        return self.elapsed < self.active and self.used < self.volume
+
+    def busy(self) -> int:
+        """Nanoseconds with traffic since the flow began."""
+        return self.active_ns + min(self.elapsed, self.active)
+
+    def _burst_end(self, limit: int, busy_limit: int) -> int:
+        """Ns into this burst at which its traffic ends: the burst itself, `limit` units, or `busy_limit` ns of traffic."""
+        end = min(self.active, busy_limit - self.active_ns)
+        if self.rate:
+            # The smallest n with base + floor(rate * n / 1e9) >= limit.
+            end = min(end, -((self.base - limit) * NS_PER_S // self.rate))
+        return end
+
+    def reaches(self, limit: int, busy_limit: int = NEVER) -> int:
+        """When to look again: a limit reached, or the end of this burst and its pause; NEVER while standing still."""
+        if self.elapsed >= self.active:
+            return self.clock + self.length - self.elapsed if self.used < self.volume else NEVER
+        limit = min(limit, self.volume)
+        end = self._burst_end(limit, busy_limit)
+        if self.used >= limit or self.elapsed >= end:
+            return NEVER
+        return self.clock + (end if end < self.active else self.length) - self.elapsed
+
+    def quiet_since(self) -> int:
+        """When the present burst ends, or ended if traffic pauses already."""
+        return self.clock + self.active - self.elapsed
+
+    def advance(self, now: int, limit: int, busy_limit: int = NEVER) -> None:
+        """Let traffic run until `now`, using no more than `limit` units and `busy_limit` ns of traffic in all."""
+        left = now - self.clock
+        self.clock = now
+        limit = min(limit, self.volume)
+        while left > 0:
+            if self.elapsed < self.active:
+                step = min(left, self._burst_end(limit, busy_limit) - self.elapsed)
+                if step <= 0 or self.used >= limit:
+                    return
+                if not self.first_use:
+                    self.first_use = now - left
+                self.elapsed += step
+                self.used = min(limit, self.base + self.rate * self.elapsed // NS_PER_S)
+                self.last_use = now - left + step
+            elif self.used >= self.volume:
+                return
+            else:
+                step = min(left, self.length - self.elapsed)
+                self.elapsed += step
+            left -= step
+            if self.elapsed >= self.length and self.used < self.volume:
+                self._next_burst()
+
+    def mark(self) -> None:
+        """Begin a new container: forget when it was first used."""
+        self.first_use = 0

@@ -1,0 +1,218 @@
+"""The quota of one rating group inside a charging session (TS 32.255 5.2.2, TS 32.290 5.4)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from simulator.n40 import triggers
+from simulator.n40.answers import GroupAnswer
+from simulator.n40.flow import NEVER, NS_PER_S, Flow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSpec:
+    """What all sessions of a usage share about one rating group.
+
+    `unit` is `totalVolume` (octets), `time` (s) or `serviceSpecificUnits`; `requested` how many units each request asks for,
+    None to let the CHF choose; `uplink_permille` the uplink share of a volume.
+    """
+
+    rating_group: int
+    unit: str
+    requested: int | None = None
+    uplink_permille: int = 100
+
+
+class State(IntEnum):
+    """Where a rating group stands with its quota."""
+
+    SILENT = 0  # no quota and no traffic: asks when traffic begins
+    ASKING = 1  # has asked, or is about to; traffic waits
+    GRANTED = 2
+    WITHOUT = 3  # asked and got nothing: asks again when `expires_at` comes
+    OFFLINE = 4  # counts, needs no quota
+    STOPPED = 5  # no service: refused, or the final units are used
+
+
+class RatingGroup:
+    """Quota and bookkeeping of one rating group.
+
+    All amounts are cumulative over the life of the flow, so that a grant that arrives while traffic goes on counts what was
+    used since the report by itself: its limit is what was used at the report plus what was granted.
+    """
+
+    __slots__ = (
+        "acknowledged", "asked_at", "asked_busy_at", "asks", "base", "busy_limit", "busy_threshold", "code", "doubt",
+        "expires_at", "final", "flow", "holding", "limit", "pending", "pending_busy", "reported", "reported_busy", "spec", "state",
+        "threshold", "trigger",
+    )  # fmt: skip
+
+    def __init__(self, spec: GroupSpec, flow: Flow) -> None:
+        self.spec = spec
+        self.flow = flow
+        self.state = State.SILENT
+        self.code = ""  # the resultCode that stopped it
+        self.trigger: bytes | None = None  # fired and not yet reported
+        self.asks = False  # the next report asks for units
+        self.final = False  # the grant is the last one
+        self.limit = 0  # units that may be used in all
+        self.threshold = NEVER  # units at which to report; NEVER once reported
+        self.busy_limit = NEVER  # the same for a time quota on a volume, in ns of traffic
+        self.busy_threshold = NEVER
+        self.expires_at = NEVER
+        self.holding = 0  # quota holding time in ns; 0: none
+        self.base = 0  # units used before this charging session (an earlier one of the same flow was lost by the CHF)
+        self.reported = 0  # units in containers handed over for sending
+        self.reported_busy = 0  # whole seconds of traffic in them
+        self.pending_busy = 0  # seconds in it
+        self.pending = 0  # units in the report that awaits its answer
+        self.acknowledged = 0
+        self.doubt = 0
+        self.asked_at = 0  # what had been used when units were last asked for
+        self.asked_busy_at = 0
+
+    def deadline(self) -> int:
+        """When this group has to be looked at again, in session time."""
+        flow, state = self.flow, self.state
+        if self.trigger is not None or state is State.STOPPED:
+            return NEVER
+        if state is State.GRANTED:
+            moment = min(
+                flow.reaches(min(self.limit, self.threshold), min(self.busy_limit, self.busy_threshold)),
+                self.expires_at,
+            )
+            if self.holding:
+                moment = min(moment, max(flow.clock, flow.quiet_since() + self.holding))
+            return moment
+        if state is State.SILENT:
+            return flow.clock if flow.wants else flow.reaches(NEVER)
+        if state is State.OFFLINE:
+            return flow.reaches(NEVER)
+        return self.expires_at
+
+    def advance(self, now: int) -> None:
+        """Let traffic run to `now` within the quota, and fire what falls due exactly then."""
+        flow = self.flow
+        state = self.state
+        if state is State.GRANTED:
+            flow.advance(now, self.limit, self.busy_limit)
+            if self.trigger is None:
+                self._check_quota(now)
+        elif state is State.OFFLINE:
+            flow.advance(now, NEVER)
+        else:
+            flow.advance(now, flow.used)
+            if state is State.SILENT and flow.wants:
+                self._ask(triggers.START_OF_SERVICE_DATA_FLOW)
+            elif state is State.WITHOUT and now >= self.expires_at:
+                self.expires_at = NEVER
+                self._ask(triggers.START_OF_SERVICE_DATA_FLOW)
+
+    def _check_quota(self, now: int) -> None:
+        flow = self.flow
+        if flow.used >= self.limit or flow.busy() >= self.busy_limit:
+            self._end_of_quota(triggers.QUOTA_EXHAUSTED)
+        elif now >= self.expires_at:
+            self._end_of_quota(triggers.VALIDITY_TIME)
+        elif flow.used >= self.threshold or flow.busy() >= self.busy_threshold:
+            self.threshold = self.busy_threshold = NEVER
+            # Traffic goes on within the rest of the quota; a flow that has all it wanted needs no more.
+            if not flow.finished:
+                self.trigger, self.asks = triggers.QUOTA_THRESHOLD, True
+        elif self.holding and now >= flow.quiet_since() + self.holding:
+            self.drop_quota(State.SILENT)
+            self.trigger = triggers.QHT
+
+    def _end_of_quota(self, trigger: bytes) -> None:
+        """Quota used up or run out. A final one is reported without asking; a finished flow leaves it to the release."""
+        if self.flow.finished:
+            self.drop_quota(State.SILENT)
+            return
+        final = self.final
+        self.drop_quota(State.STOPPED if final else State.ASKING)
+        self.trigger, self.asks = trigger, not final
+
+    def _ask(self, trigger: bytes) -> None:
+        self.state, self.trigger, self.asks = State.ASKING, trigger, True
+
+    def drop_quota(self, state: State) -> None:
+        """Forget the quota: nothing may be used until a new grant."""
+        self.state = state
+        self.limit = self.flow.used
+        self.threshold = self.busy_threshold = self.expires_at = NEVER
+        self.busy_limit = NEVER
+        self.holding = 0
+        self.final = False
+
+    def on_grant(self, answer: GroupAnswer, now: int, retry_after: int) -> None:
+        """Apply what the CHF answered for this group; units used since the report count against a new grant.
+
+        `retry_after` is how long to wait, in ns, before asking again where the CHF granted nothing.
+        """
+        if answer.refused:
+            self.drop_quota(State.STOPPED)
+            self.code = answer.result_code
+            return
+        if answer.offline:
+            self.drop_quota(State.OFFLINE)
+            return
+        granted = answer.granted.get(self.spec.unit, 0)
+        if granted <= 0:
+            self._nothing_granted(answer, now, retry_after)
+            return
+        self.state = State.GRANTED
+        self.limit = self.asked_at + granted
+        left = answer.thresholds.get(self.spec.unit, 0)
+        # A threshold at or above the whole grant would report before the first unit is used: no threshold at all.
+        self.threshold = self.limit - left if 0 < left < granted else NEVER
+        self._apply_time_quota(answer)
+        self.expires_at = now + answer.validity_s * NS_PER_S if answer.validity_s else NEVER
+        self.holding = answer.holding_s * NS_PER_S
+        self.final = answer.final
+        if answer.final:
+            self.threshold = self.busy_threshold = NEVER
+
+    def _apply_time_quota(self, answer: GroupAnswer) -> None:
+        """A time quota beside a volume: whichever is reached first ends the grant."""
+        self.busy_limit = self.busy_threshold = NEVER
+        seconds = answer.granted.get("time", 0)
+        if self.spec.unit == "time" or seconds <= 0:
+            return
+        self.busy_limit = self.asked_busy_at + seconds * NS_PER_S
+        left = answer.thresholds.get("time", 0)
+        if 0 < left < seconds:
+            self.busy_threshold = self.busy_limit - left * NS_PER_S
+
+    def _nothing_granted(self, answer: GroupAnswer, now: int, retry_after: int) -> None:
+        if answer.final:
+            self.drop_quota(State.STOPPED)
+            self.code = "FINAL_UNIT"
+            return
+        self.drop_quota(State.WITHOUT)
+        self.expires_at = now + retry_after
+
+    def take_report(self) -> int:
+        """Units used since the last report; they become pending until the answer."""
+        units = self.flow.used - self.base - self.reported
+        self.pending = units
+        self.reported += units
+        return units
+
+    def take_busy(self) -> int:
+        """Whole seconds of traffic since the last report."""
+        seconds = self.flow.busy() // NS_PER_S - self.reported_busy
+        self.pending_busy = seconds
+        self.reported_busy += seconds
+        return seconds
+
+    def settle(self, *, charged: bool, doubt: bool) -> None:
+        """Book what was pending: confirmed, in doubt, or (refused) still to be reported."""
+        if charged:
+            self.acknowledged += self.pending
+        elif doubt:
+            self.doubt += self.pending
+        else:
+            self.reported -= self.pending
+            self.reported_busy -= self.pending_busy
+        self.pending = self.pending_busy = 0

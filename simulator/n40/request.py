@@ -1,0 +1,45 @@
+"""A request that a charging session wants sent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Operation(StrEnum):
+    """What a request does at the CHF (TS 32.290 6.2); `EVENT` is a Create with oneTimeEvent."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    RELEASE = "release"
+    EVENT = "event"
+
+
+class Request:
+    """One message of a charging session, before it becomes attempts on the wire.
+
+    `due` is the intended moment in session time: when its trigger fired, or when the answer that it had to wait for came.
+    `origin` is the scheme and authority that the CHF's Location named (`b"http://chf:80"`), None for the configured target.
+    """
+
+    __slots__ = ("body", "due", "id", "operation", "origin", "path", "sequence")
+
+    def __init__(
+        self,
+        request_id: int,
+        operation: Operation,
+        due: int,
+        sequence: int,
+        path: bytes,
+        body: bytes,
+        origin: bytes | None = None,
+    ) -> None:
+        self.id = request_id
+        self.operation = operation
+        self.due = due
+        self.sequence = sequence
+        self.path = path
+        self.body = body
+        self.origin = origin
+
+    def __repr__(self) -> str:
+        return f"Request({self.operation} {self.sequence} {self.path.decode()} due={self.due})"

@@ -1,0 +1,485 @@
+"""The charging session of a PDU session: SCUR, that is Create, Updates and Release (TS 32.290 5.4, TS 32.255 5.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from simulator.n40 import triggers
+from simulator.n40.answers import Action, ChargingAnswer
+from simulator.n40.flow import NEVER, NS_PER_S
+from simulator.n40.messages import PduSessionMessages, unit_usage
+from simulator.n40.rating_group import RatingGroup, State
+from simulator.n40.request import Operation, Request
+from simulator.n40.timestamps import Timestamps
+
+MAX_CREATES = 5
+"""How often one PDU session asks for a charging session: the first time, after a refusal for credit, after the CHF lost it."""
+
+
+class End(StrEnum):
+    """How a charging session ended."""
+
+    COMPLETED = "completed"
+    DENIED = "denied"
+    FAILED = "failed"
+    GONE = "gone"  # the CHF no longer knew it
+    UNCHARGED = "uncharged"  # the CHF said that charging does not apply
+    OPEN = "open"  # the run stopped before it was released
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionContext:
+    """What the sessions of one usage at one network function share.
+
+    `resource` is the path of the chargingdata collection, `retry_after` how long (ns of session time) a subscriber without
+    credit waits before asking again, `release_when_stopped` whether a session whose rating groups have all been stopped is
+    released at once.
+    """
+
+    messages: PduSessionMessages
+    timestamps: Timestamps
+    resource: bytes
+    retry_after: int = 30 * NS_PER_S
+    release_when_stopped: bool = True
+    first_sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """What one charging session (or one-time event) used and reported in one rating group, for the audit.
+
+    `used` comes from the usage model; `reported` is what was handed over for sending, `acknowledged` what the CHF confirmed,
+    `doubt` what was sent and never answered. `reference` is empty where the CHF never gave one.
+    """
+
+    reference: bytes
+    rating_group: int
+    unit: str
+    used: int
+    reported: int
+    acknowledged: int
+    doubt: int
+    end: End
+
+
+class ChargingSession:
+    """One charging session as a state machine (the interface is the same for every kind of charging).
+
+    In: `start`, `on_time`, `on_answer`, `on_failure`, `stop`. Out: `next_deadline`, `next_request`, `next_records`. One request
+    is outstanding at most; what fires meanwhile joins the next report.
+    """
+
+    __slots__ = (
+        "_unsent",
+        "charging_id",
+        "context",
+        "creates",
+        "end",
+        "groups",
+        "local_sequence",
+        "lost",
+        "origin",
+        "outstanding",
+        "path",
+        "reference",
+        "retry_at",
+        "sequence",
+        "started",
+        "stopping",
+        "subscriber",
+        "verdict",
+    )  # fmt: skip
+
+    def __init__(self, context: SessionContext, subscriber: int, charging_id: int, groups: list[RatingGroup]) -> None:
+        self.context = context
+        self.subscriber = subscriber
+        self.charging_id = charging_id
+        self.groups = groups
+        self.reference = b""
+        self.path = b""  # only where Location named another path than the collection's
+        self.origin: bytes | None = None
+        self.sequence = context.first_sequence
+        self.local_sequence = 0
+        self.outstanding: Request | None = None
+        self._unsent = False
+        self.creates = 0
+        self.retry_at = NEVER
+        self.started = 0
+        self.stopping = False
+        self.verdict: End | None = None  # why it is being released, where that is not the normal end
+        self.end: End | None = None
+        self.lost: list[UsageRecord] | None = None  # records of charging sessions that the CHF lost
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> int:
+        """When `on_time` is due, in session time; NEVER while an answer is awaited, which catches up by itself."""
+        if self.outstanding is not None or self.end is not None:
+            return NEVER
+        return self._next_moment()
+
+    def _next_moment(self) -> int:
+        if self.retry_at != NEVER:
+            return self.retry_at
+        moment = NEVER
+        for group in self.groups:
+            due = group.deadline()
+            moment = min(moment, due)
+        return moment
+
+    def next_request(self) -> Request | None:
+        """Return the request to send now, once."""
+        if self._unsent:
+            self._unsent = False
+            return self.outstanding
+        return None
+
+    def next_records(self) -> list[UsageRecord]:
+        """Return the records of charging sessions that are over, once."""
+        records = self.lost or []
+        self.lost = None
+        if self.end is not None:
+            records = records + self._records(self.end)
+            self.groups = []
+        return records
+
+    def abandon(self) -> None:
+        """The run stops here and the session is left open; what is on its way is in doubt."""
+        if self.end is None:
+            self._settle(charged=False, doubt=self.outstanding is not None)
+            self._finish(End.OPEN)
+
+    def _records(self, end: End) -> list[UsageRecord]:
+        return [
+            UsageRecord(
+                self.reference, group.spec.rating_group, group.spec.unit, group.flow.used - group.base, group.reported,
+                group.acknowledged, group.doubt, end,
+            )
+            for group in self.groups
+        ]  # fmt: skip
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    def start(self, now: int) -> None:
+        """The PDU session begins: ask for a charging session, with units for the rating groups that have traffic now."""
+        self.started = now
+        for group in self.groups:
+            if group.flow.wants:
+                group.state, group.asks = State.ASKING, True
+        self._create(now)
+
+    def on_time(self, now: int) -> None:
+        """Let time pass until `now`, or until the first moment that needs the CHF: its report holds that moment's usage."""
+        while self.outstanding is None and self.end is None:
+            moment = self._next_moment()
+            if moment > now:
+                return
+            if self.retry_at != NEVER:
+                self.retry_at = NEVER
+                self._create(moment)
+                return
+            self._advance(moment)
+            self._act(moment)
+
+    def on_answer(self, request_id: int, answer: ChargingAnswer, now: int) -> None:
+        """The CHF answered the outstanding request; answers to anything else are ignored."""
+        request = self._answered(request_id, now)
+        if request is None:
+            return
+        if answer.action is Action.GO_ON:
+            self._on_success(request, answer, now)
+        else:
+            self._on_refusal(request, answer, now)
+        self._go_on(now)
+
+    def on_failure(self, request_id: int, now: int, *, processed: bool) -> None:
+        """No answer will come. `processed` tells whether the CHF may have acted on the request all the same."""
+        request = self._answered(request_id, now)
+        if request is None:
+            return
+        self._settle(charged=False, doubt=processed)
+        self._give_up(request, End.FAILED, now)
+
+    def stop(self, now: int) -> None:
+        """The PDU session ends (or the run drains): report what is left and release."""
+        if self.end is not None or self.stopping:
+            return
+        self.stopping = True
+        if self.retry_at != NEVER:
+            self._finish(End.DENIED)
+        elif self.outstanding is None:
+            self._release(now)
+
+    # -- answers ------------------------------------------------------------------------------------------------------
+
+    def _answered(self, request_id: int, now: int) -> Request | None:
+        request = self.outstanding
+        if request is None or request.id != request_id:
+            return None
+        self._catch_up(now)
+        self.outstanding = None
+        self._unsent = False
+        return request
+
+    def _catch_up(self, now: int) -> None:
+        """Traffic went on while the answer was awaited, within what was left of the quotas."""
+        while (moment := self._next_moment()) <= now:
+            self._advance(moment)
+        for group in self.groups:
+            group.advance(now)
+
+    def _on_success(self, request: Request, answer: ChargingAnswer, now: int) -> None:
+        self._settle(charged=True, doubt=False)
+        if request.operation is Operation.RELEASE:
+            self._finish(self.verdict or End.COMPLETED)
+            return
+        if answer.reference:
+            self._take_reference(answer)
+        for group in self.groups:
+            if group.asks and group.state is not State.STOPPED:
+                self._apply(group, answer, request, now)
+        for information in answer.groups:
+            if information.refused:
+                self._stop_group(information.rating_group, information.result_code)
+
+    def _take_reference(self, answer: ChargingAnswer) -> None:
+        self.reference = answer.reference
+        self.origin = answer.origin
+        usual = self.context.resource + b"/" + answer.reference
+        self.path = answer.path if answer.path and answer.path != usual else b""
+
+    def _apply(self, group: RatingGroup, answer: ChargingAnswer, request: Request, now: int) -> None:
+        """Give the group what was answered for it; where nothing was, ask again, at once only after a Create."""
+        group.asks = False
+        group.trigger = None
+        for information in answer.groups:
+            if information.rating_group == group.spec.rating_group:
+                group.on_grant(information, now, self.context.retry_after)
+                group.advance(now)
+                return
+        group.drop_quota(State.WITHOUT)
+        # Some CHFs grant nothing on Create: the first Update asks.
+        group.expires_at = now if request.operation is Operation.CREATE else now + self.context.retry_after
+
+    def _stop_group(self, rating_group: int, code: str) -> None:
+        for group in self.groups:
+            if group.spec.rating_group == rating_group and group.state is not State.STOPPED:
+                group.drop_quota(State.STOPPED)
+                group.code, group.trigger, group.asks = code, None, False
+
+    def _on_refusal(self, request: Request, answer: ChargingAnswer, now: int) -> None:
+        failed = answer.action is Action.FAILURE
+        # 429 says that it was not processed (RFC 6585 4); after any other failure the CHF may have charged it.
+        repeated_release = (
+            request.operation is Operation.RELEASE and answer.action is Action.GONE and answer.repeats > 0
+        )
+        self._settle(charged=False, doubt=(failed and answer.status != 429) or repeated_release)
+        match answer.action:
+            case Action.UNCHARGED:
+                self._go_uncharged()
+            case Action.NO_CREDIT:
+                self._no_credit(request, now)
+            case Action.GONE:
+                self._gone(request, now)
+            case _:
+                self._give_up(request, End.FAILED if failed else End.DENIED, now)
+
+    def _go_uncharged(self) -> None:
+        """The CHF says that charging does not apply: traffic goes on, and nothing more is reported."""
+        self.verdict = End.UNCHARGED
+        for group in self.groups:
+            group.drop_quota(State.OFFLINE)
+            group.trigger, group.asks = None, False
+
+    def _no_credit(self, request: Request, now: int) -> None:
+        """Without credit at the start: ask again later. Later on: online traffic stops until somebody tops up."""
+        if request.operation is Operation.CREATE:
+            if self.creates >= MAX_CREATES or self.stopping:
+                self._finish(End.DENIED)
+            else:
+                self.retry_at = now + self.context.retry_after
+        elif request.operation is Operation.UPDATE:
+            for group in self.groups:
+                if group.asks:
+                    group.drop_quota(State.STOPPED)
+                    group.code, group.trigger, group.asks = "QUOTA_LIMIT_REACHED", None, False
+        else:
+            self._finish(End.DENIED)
+
+    def _gone(self, request: Request, now: int) -> None:
+        """The CHF does not know the session; while the PDU session lives, a new one takes over what is unreported."""
+        if request.operation is not Operation.UPDATE or self.stopping or self.creates >= MAX_CREATES:
+            self._finish(End.GONE)
+            return
+        records = []
+        for group in self.groups:
+            records.append(
+                UsageRecord(
+                    self.reference, group.spec.rating_group, group.spec.unit, group.reported, group.reported,
+                    group.acknowledged, group.doubt, End.GONE,
+                )
+            )  # fmt: skip
+            group.base += group.reported
+            group.reported = group.acknowledged = group.doubt = 0
+            group.trigger = None
+            group.drop_quota(State.SILENT)
+            group.asks = group.flow.wants
+            if group.asks:
+                group.state = State.ASKING
+        self.lost = (self.lost or []) + records
+        self.reference = self.path = b""
+        self.origin = None
+        self.sequence = self.context.first_sequence
+        self.local_sequence = 0
+        self._create(now)
+
+    def _give_up(self, request: Request, end: End, now: int) -> None:
+        """End the session for good: a failed Release or Create just ends it, otherwise it is released."""
+        if request.operation is Operation.UPDATE:
+            self.verdict = self.verdict or end
+            self._release(now)
+        else:
+            self._finish(self.verdict or end)
+
+    def _settle(self, *, charged: bool, doubt: bool) -> None:
+        """Book the units of the outstanding report: confirmed, in doubt, or refused and still to be reported."""
+        for group in self.groups:
+            group.settle(charged=charged, doubt=doubt)
+
+    def _finish(self, end: End) -> None:
+        self.end = end
+        self.outstanding = None
+        self._unsent = False
+
+    # -- what to do next ----------------------------------------------------------------------------------------------
+
+    def _go_on(self, now: int) -> None:
+        """After an answer: release if the session is to stop, else report what fired meanwhile."""
+        if self.end is not None or self.outstanding is not None or self.retry_at != NEVER:
+            if self.retry_at != NEVER and self.stopping:
+                self._finish(End.DENIED)
+            return
+        if self.stopping:
+            self._release(now)
+        else:
+            self._act(now)
+
+    def _advance(self, moment: int) -> None:
+        for group in self.groups:
+            if group.deadline() <= moment:
+                group.advance(moment)
+
+    def _act(self, now: int) -> None:
+        """Report what has fired; release when all is used, or nothing may be used any more."""
+        fired = stopped = finished = 0
+        for group in self.groups:
+            if group.trigger is not None:
+                fired += 1
+            elif group.state is State.STOPPED:
+                stopped += 1
+            elif group.flow.finished:
+                finished += 1
+        if fired == 0 and stopped + finished == len(self.groups):
+            if finished or self.context.release_when_stopped:
+                self._release(now)
+        elif fired:
+            self._update(now)
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _send(self, operation: Operation, now: int, path: bytes, body: bytes) -> None:
+        self.outstanding = Request(self.sequence, operation, now, self.sequence, path, body, self.origin)
+        self._unsent = True
+        self.sequence += 1
+
+    def _address(self) -> bytes:
+        return self.path or self.context.resource + b"/" + self.reference
+
+    def _create(self, now: int) -> None:
+        context = self.context
+        self.creates += 1
+        units = []
+        for group in self.groups:
+            if group.asks:
+                group.asked_at, group.asked_busy_at = group.base, group.reported_busy * NS_PER_S
+                units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, _requested(group)))
+        body = context.messages.create(
+            self.subscriber, self.charging_id, context.timestamps.stamp(now), self.sequence, b",".join(units)
+        )
+        self._send(Operation.CREATE, now, context.resource, body)
+
+    def _update(self, now: int) -> None:
+        context = self.context
+        stamp = context.timestamps.stamp(now)
+        units = b",".join([self._report(group, group.trigger, stamp, now) for group in self.groups if group.trigger])
+        body = context.messages.update(self.subscriber, self.charging_id, stamp, self.sequence, units)
+        self._send(Operation.UPDATE, now, self._address() + b"/update", body)
+
+    def _release(self, now: int) -> None:
+        if not self.reference or self.verdict is End.UNCHARGED:
+            self._finish(self.verdict or End.COMPLETED)
+            return
+        self.stopping = True
+        context = self.context
+        stamp = context.timestamps.stamp(now)
+        last = triggers.ABNORMAL_RELEASE if self.verdict else triggers.FINAL
+        units = []
+        for group in self.groups:
+            group.advance(now)
+            group.asks = False
+            units.append(self._report(group, last, stamp, now))
+        started = context.timestamps.stamp(self.started)
+        body = context.messages.release(
+            self.subscriber, self.charging_id, stamp, self.sequence, b",".join(units), started
+        )
+        self._send(Operation.RELEASE, now, self._address() + b"/release", body)
+
+    def _report(self, group: RatingGroup, trigger: bytes | None, stamp: bytes, now: int) -> bytes:
+        """One multipleUnitUsage: a container with what was used since the last report, and a request for more."""
+        group.advance(now)
+        group.trigger = None
+        flow, spec = group.flow, group.spec
+        units = group.take_report()
+        self.local_sequence += 1
+        if spec.unit == "totalVolume":
+            seconds = group.take_busy()
+            uplink = units * spec.uplink_permille // 1000
+            amount = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d' % (
+                seconds,
+                units,
+                uplink,
+                units - uplink,
+            )
+        else:
+            amount = b'"%b":%d' % (spec.unit.encode(), units)
+        information = b""
+        if flow.first_use:
+            stamps = self.context.timestamps
+            information = self.context.messages.container_information(
+                self.subscriber, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)
+            )
+            flow.mark()
+        requested = b""
+        if group.asks:
+            group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
+            requested = _requested(group) + b","
+        indicator = b"OFFLINE_CHARGING" if group.state is State.OFFLINE else b"ONLINE_CHARGING"
+        return unit_usage(
+            spec.rating_group,
+            requested,
+            indicator,
+            trigger or triggers.FINAL,
+            stamp,
+            amount,
+            self.local_sequence,
+            information,
+        )
+
+
+def _requested(group: RatingGroup) -> bytes:
+    """Return requestedUnit; empty lets the CHF choose."""
+    spec = group.spec
+    if spec.requested is None:
+        return b'"requestedUnit":{}'
+    return b'"requestedUnit":{"%b":%d}' % (spec.unit.encode(), spec.requested)
