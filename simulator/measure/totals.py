@@ -1,0 +1,94 @@
+"""A run so far: the snapshots of all its workers, folded as they come. Its size does not grow with the run."""
+
+from __future__ import annotations
+
+from simulator.measure.histogram import Histogram
+from simulator.measure.snapshot import Gauge, Phase, Snapshot
+
+_SHORTEST_JUDGED_S = 0.2
+"""CPU time is counted in ticks of up to 10 ms: a share over less than this says nothing."""
+
+
+class Totals:
+    """Everything since the start (`run`), the same by phase (`phases`), and the last interval of each worker."""
+
+    def __init__(self) -> None:
+        self.run = Snapshot()
+        self.phases: dict[str, Snapshot] = {}
+        self.lag = Histogram()
+        """Each worker's longest event-loop lag in each interval under load, microseconds."""
+        self.cpu = Histogram()
+        """Each worker's share of one core in each interval under load, in millionths."""
+        self._latest: dict[int, Snapshot] = {}
+        self._levels: dict[int, dict[str, Gauge]] = {}
+        self._peaks: dict[str, float] = {}
+
+    def add(self, worker: int, snapshot: Snapshot) -> None:
+        """Fold one worker's next interval in."""
+        before = self._latest.get(worker)
+        if before is not None and snapshot.number <= before.number:
+            raise ValueError(f"worker {worker} sent interval {snapshot.number} after {before.number}")
+        self._note_health(worker, snapshot)
+        self._latest[worker] = snapshot
+        self._levels.setdefault(worker, {}).update(snapshot.gauges)
+        self.run.merge_newer(snapshot)
+        self.phases.setdefault(snapshot.phase, Snapshot(phase=snapshot.phase)).merge_newer(snapshot)
+        self.run.gauges = merged = self._merged_levels()
+        for name, gauge in merged.items():
+            self._peaks[name] = max(gauge.high, self._peaks.get(name, gauge.high))
+
+    def _note_health(self, worker: int, snapshot: Snapshot) -> None:
+        if snapshot.phase == Phase.DRAIN:
+            return
+        if "loop_lag_us" in snapshot.gauges:
+            self.lag.record(round(snapshot.gauge("loop_lag_us")))
+        before = self._levels.get(worker, {}).get("cpu_s")
+        if before is not None and "cpu_s" in snapshot.gauges and snapshot.seconds >= _SHORTEST_JUDGED_S:
+            self.cpu.record(round((snapshot.gauge("cpu_s") - before.value) / snapshot.seconds * 1e6))
+
+    def _merged_levels(self) -> dict[str, Gauge]:
+        merged: dict[str, Gauge] = {}
+        for levels in self._levels.values():
+            for name, gauge in levels.items():
+                merged[name] = merged[name].beside(gauge) if name in merged else gauge
+        return merged
+
+    @property
+    def workers(self) -> int:
+        """How many workers have reported."""
+        return len(self._latest)
+
+    @property
+    def phase(self) -> str:
+        """The phase of the latest interval: load until the first worker says otherwise."""
+        return max(self._latest.values(), key=lambda latest: latest.end_s).phase if self._latest else Phase.LOAD
+
+    def interval(self) -> Snapshot:
+        """The last interval of every worker, as one."""
+        merged = Snapshot()
+        for latest in self._latest.values():
+            merged.merge_beside(latest)
+        merged.phase = self.phase
+        return merged
+
+    def rate(self, metric: str, *labels: str | None) -> float:
+        """Per second, over each worker's last interval."""
+        return sum(
+            latest.count(metric, *labels) / latest.seconds for latest in self._latest.values() if latest.seconds > 0
+        )
+
+    def gauge(self, name: str) -> float:
+        """The latest merged value of a gauge; 0 when it was never set."""
+        return self.run.gauge(name)
+
+    def peak(self, name: str) -> float:
+        """The highest merged value of a gauge during the run; 0 when it was never set."""
+        return self._peaks.get(name, 0.0)
+
+    def offered(self) -> Snapshot:
+        """Everything from the phases in which load was offered: all but the drain."""
+        merged = Snapshot()
+        for phase, snapshot in self.phases.items():
+            if phase != Phase.DRAIN:
+                merged.merge_beside(snapshot)
+        return merged
