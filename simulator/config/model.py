@@ -1,0 +1,80 @@
+"""What all models of a document share: frozen, closed, and an unknown key answered with the nearest valid one."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import ErrorDetails, InitErrorDetails
+
+from simulator.config.document import Document
+from simulator.config.errors import did_you_mean, problem, shown
+
+UNCALLED_DEFAULT = "default_factory_not_called"
+
+
+class Model(BaseModel):
+    """One mapping of a document."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _name_the_nearest_key(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Everything else is still checked where a key is unknown, so that all problems come at once."""
+        if not isinstance(data, dict):
+            return handler(data)
+        unknown = [key for key in data if key not in cls.model_fields]
+        if not unknown:
+            return handler(data)
+        found = [_unknown(key, cls) for key in unknown]
+        try:
+            handler({key: value for key, value in data.items() if key in cls.model_fields})
+        except ValidationError as other:
+            found += [_again(each) for each in other.errors(include_url=False)]
+        raise ValidationError.from_exception_data(cls.__name__, found)
+
+
+def _unknown(key: object, model: type[Model]) -> InitErrorDetails:
+    message = f"unknown key {shown(key)}{did_you_mean(key, model.model_fields)}"
+    return InitErrorDetails(type=problem(message), loc=(key if isinstance(key, str | int) else str(key),), input=None)
+
+
+def _again(error: ErrorDetails) -> InitErrorDetails:
+    return InitErrorDetails(type=problem(message_of(error)), loc=error["loc"], input=error["input"])
+
+
+def message_of(error: ErrorDetails) -> str:
+    """Our words for one of pydantic's errors."""
+    given = shown(error["input"])
+    match error["type"]:
+        case "config":
+            return error["msg"]
+        case "missing":
+            return "is missing"
+        case "literal_error":
+            names = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+            near = did_you_mean(error["input"], names).partition("did you mean")
+            return f"expected {' or '.join(names)}, got {given}{', did you mean' + near[2] if near[1] else ''}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"expected a mapping, got {given}"
+        case "list_type":
+            return f"expected a list, got {given}"
+        case "string_type":
+            return f"expected a text, got {given}" + ("" if given.startswith("a ") else "; write it in quotes")
+        case "bool_type" | "bool_parsing":
+            return f"expected true or false, got {given}"
+        case "too_short":
+            return "expected at least one entry, got none"
+        case "too_long":
+            return f"expected at most {error['ctx']['max_length']} entries, got {error['ctx']['actual_length']}"
+        case _:
+            return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {given}"
+
+
+def problems(invalid: ValidationError, document: Document) -> list[str]:
+    """One line per problem, in the order of the document."""
+    errors = [each for each in invalid.errors(include_url=False) if each["type"] != UNCALLED_DEFAULT]
+    lines = {document.problem(each["loc"], message_of(each)): None for each in errors}
+    return document.in_order(lines)
