@@ -1,0 +1,36 @@
+"""HTTP/2 for both ends: a pool of client connections and a small server, on one of two codecs.
+
+Knows nothing of N40 or JSON. Everything runs in callbacks of one asyncio (or uvloop) loop; the codecs are sans-IO.
+"""
+
+from simulator.http2.choice import CODECS
+from simulator.http2.codec import HeaderError
+from simulator.http2.messages import Answer, Exchange, Failure, FailureKind, Header
+from simulator.http2.pool import Pool, PoolLimits
+from simulator.http2.server import Server, ServerLimits
+from simulator.http2.server_connection import ServerRequest
+from simulator.http2.statistics import ConnectionStatistics, PoolStatistics, ServerStatistics
+from simulator.http2.target import Target, TargetError
+from simulator.http2.tls import client_tls, server_tls
+
+__all__ = [
+    "CODECS",
+    "Answer",
+    "ConnectionStatistics",
+    "Exchange",
+    "Failure",
+    "FailureKind",
+    "Header",
+    "HeaderError",
+    "Pool",
+    "PoolLimits",
+    "PoolStatistics",
+    "Server",
+    "ServerLimits",
+    "ServerRequest",
+    "ServerStatistics",
+    "Target",
+    "TargetError",
+    "client_tls",
+    "server_tls",
+]
