@@ -1,0 +1,327 @@
+"""The charging function: `handle(request, now)` parses, checks, rates, reserves, debits and answers. No input or output.
+
+TS 32.291 5.1 (operations), TS 32.290 5.3 (session and event based charging), TS 29.500 5.2.7 (errors).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from typing import Any, BinaryIO
+
+from simulator.sandbox import ledger, requests
+from simulator.sandbox.accounts import Account, Accounts
+from simulator.sandbox.answers import Answer, Header, Problem, Reply, Timestamps
+from simulator.sandbox.ledger import Ledger
+from simulator.sandbox.rating import Quota, not_granted
+from simulator.sandbox.repeats import AnswerHistory, CreateIdentity, Memory, create_identity
+from simulator.sandbox.requests import ChargingRequest, Usage
+from simulator.sandbox.sessions import MAX_OPEN, Session, Sessions
+from simulator.sandbox.tariffs import Tariffs
+
+COLLECTION = b"/nchf-convergedcharging/v3/chargingdata"
+MAX_BODY = 1 << 20
+"""Octets; a request with 256 rating groups and ten containers each has about half of that."""
+
+_DENIALS = (b'"QUOTA_LIMIT_REACHED"}', b'"RATING_FAILED"}')
+_NS_PER_S = 1_000_000_000
+
+
+class LocationForm(StrEnum):
+    """How `Location` tells the ChargingDataRef; all three are seen in the field."""
+
+    PATH = "path"
+    ABSOLUTE = "absolute"
+    BARE = "bare"
+
+
+class Chf:
+    """One charging function: accounts, open sessions, books.
+
+    `pace` scales the idle time after which a session expires (session seconds to seconds of `now`); None, flat-out,
+    leaves it as it is. Times in grants stay session seconds. `epoch` added to `now` is nanoseconds since 1970.
+    `instance` begins every ChargingDataRef, so that one that was made before a restart is not taken for a new one.
+    `spool` takes the records of ended sessions (memory if there is none).
+    """
+
+    def __init__(
+        self,
+        plan: Any,
+        *,
+        pace: float | None = 1.0,
+        epoch: int = 0,
+        instance: str = "1",
+        location: LocationForm = LocationForm.PATH,
+        spool: BinaryIO | None = None,
+    ) -> None:
+        tariffs = Tariffs.of(plan)
+        self.tariffs = tariffs
+        self.accounts = Accounts(tariffs.initial_balances)
+        self.sessions = Sessions(int(tariffs.session_expiry_s * _NS_PER_S / (pace or 1.0)))
+        self.ledger = Ledger(spool)
+        self.requests: Counter[tuple[str, str]] = Counter()
+        """Requests by operation and outcome (an HTTP status, or `repeated`)."""
+        self.ended: Counter[str] = Counter()
+        """Sessions by how they ended: released, expired."""
+        self.created = 0
+        self.sequence_gaps = 0
+        self._creates: Memory[CreateIdentity, Answer] = Memory()
+        self._closed: Memory[str, AnswerHistory] = Memory()
+        self._timestamps = Timestamps(epoch)
+        self._location = location
+        self._instance = instance
+        self._references = 0
+
+    def handle(self, method: bytes, path: bytes, headers: Iterable[Header], body: bytes, now: int) -> Reply:
+        """Answers one N40 request; every request gets a reply, whatever its octets are.
+
+        `path` is `:path`, `headers` may hold pseudo header fields, `now` is in ns and never goes back.
+        """
+        operation = "other"
+        try:
+            operation, reference = _route(method, path)
+            _check_form(headers, body)
+            if operation == "create":
+                operation, reply = self._create(body, headers, now)
+            elif operation == "update":
+                reply = self._update(reference, body, now)
+            else:
+                reply = self._release(reference, body, now)
+        except Problem as problem:
+            reply = problem.reply()
+            self.requests[operation, str(reply.status)] += 1
+        return reply
+
+    def on_time(self, now: int) -> None:
+        """Ends the sessions that nobody updated for too long and gives their reservations back."""
+        while (session := self.sessions.expired(now)) is not None:
+            self._end(session, "expired")
+        self._creates.forget(now)
+        self._closed.forget(now)
+
+    def next_deadline(self) -> int | None:
+        """When `on_time` has something to do (ns), None if never."""
+        return self.sessions.next_expiry()
+
+    def ledger_records(self) -> Iterator[dict[str, Any]]:
+        """The books, ended sessions first; see `ledger` for the fields."""
+        return ledger.parse(self.ledger.chunks(self.sessions))
+
+    # Create and one-time events
+
+    def _create(self, body: bytes, headers: Iterable[Header], now: int) -> tuple[str, Reply]:
+        request = requests.read_create(body)
+        operation = "create" if request.one_time_event is None else "event"
+        charging_id = request.charging_id()
+        identity = create_identity(request, charging_id)
+        known = self._creates.get(identity)
+        if known is not None:
+            self.requests[operation, "repeated"] += 1
+            return operation, known.reply()
+        reference = self._next_reference()
+        try:
+            account = self._account(request.subscriber)
+            session = Session(reference, account, charging_id, request.sequence)
+            charge = self._open if operation == "create" else self._charge_event
+            information = charge(session, request, now)
+        except Problem as problem:
+            answer = Answer(operation, problem.status, request.sequence, b"", refusal=problem.reply())
+        else:
+            stamp = self._timestamps.text(now)
+            answer = Answer(operation, 201, request.sequence, stamp, information, self._locate(reference, headers))
+        if answer.status != 503:
+            self._creates.put(identity, answer, now)
+        self.requests[operation, str(answer.status)] += 1
+        return operation, answer.reply()
+
+    def _open(self, session: Session, request: ChargingRequest, now: int) -> list[bytes]:
+        if len(self.sessions) >= MAX_OPEN:
+            raise Problem(503, "NF_CONGESTION", "too many sessions are open", headers=[(b"retry-after", b"10")])
+        information = self._charge(session, request.usages)
+        if _is_denied(information) and not any(usage.containers for usage in request.usages):
+            raise Problem(403, "QUOTA_LIMIT_REACHED", f"no credit for {session.account.subscriber}")
+        self.sessions.add(session, now)
+        self.created += 1
+        return information
+
+    def _charge_event(self, session: Session, request: ChargingRequest, _now: int) -> list[bytes]:
+        """Immediate charging (IEC) debits what is asked for, post event charging (PEC) what was used."""
+        information = []
+        for usage in request.usages:
+            quota = self._quota(session, usage)
+            if not quota.group.rated:
+                quota.debit(usage.used(quota.group.unit))
+                information.append(not_granted(usage.rating_group, b"RATING_FAILED"))
+            elif usage.requested is None or request.one_time_event == "PEC":
+                quota.debit(usage.used(quota.group.unit))
+                information.append(b'{"ratingGroup":%d,"resultCode":"SUCCESS"}' % usage.rating_group)
+            else:
+                bought = quota.buy(requests.amount(usage.requested, quota.group.unit))
+                information.append(bought or not_granted(usage.rating_group, b"QUOTA_LIMIT_REACHED"))
+        self.ledger.close_session(session, b"event")
+        if _is_denied(information):
+            raise Problem(403, "QUOTA_LIMIT_REACHED", f"no credit for {session.account.subscriber}")
+        return information
+
+    def _account(self, subscriber: str) -> Account:
+        account = self.accounts.find(subscriber)
+        if account is None:
+            raise Problem(404, "USER_UNKNOWN", f"there is no account {subscriber}")
+        return account
+
+    def _next_reference(self) -> str:
+        self._references += 1
+        return f"{self._instance}-{self._references:x}"
+
+    def _locate(self, reference: str, headers: Iterable[Header]) -> bytes:
+        if self._location is LocationForm.BARE:
+            return reference.encode()
+        path = COLLECTION + b"/" + reference.encode()
+        if self._location is LocationForm.PATH:
+            return path
+        fields = dict(headers)
+        authority = fields.get(b":authority") or fields.get(b"host") or b"localhost"
+        return fields.get(b":scheme", b"http") + b"://" + authority + path
+
+    # Update and Release
+
+    def _update(self, reference: str, body: bytes, now: int) -> Reply:
+        request = requests.read_report(body)
+        session = self.sessions.get(reference)
+        known = self._known(reference, session, "update", request.sequence)
+        if known is not None:
+            return known.reply()
+        session = self._check_session(reference, session, request)
+        information = self._charge(session, request.usages)
+        self.sessions.touch(session, now)
+        answer = Answer("update", 200, request.sequence, self._timestamps.text(now), information)
+        self._remember(session, answer)
+        return answer.reply()
+
+    def _release(self, reference: str, body: bytes, now: int) -> Reply:
+        request = requests.read_report(body)
+        session = self.sessions.get(reference)
+        known = self._known(reference, session, "release", request.sequence)
+        if known is not None:
+            return known.reply()
+        session = self._check_session(reference, session, request)
+        for usage in request.usages:
+            if usage.containers:
+                self._debit(self._quota(session, usage), usage)
+        answer = Answer("release", 204, request.sequence, b"")
+        history = self._remember(session, answer)
+        self._closed.put(reference, history, now)
+        self._end(session, "released")
+        return answer.reply()
+
+    def _known(self, reference: str, session: Session | None, operation: str, sequence: int) -> Answer | None:
+        """The answer to a repeat, of an open session or one that was just released."""
+        history = self._closed.get(reference) if session is None else session.answers
+        known = None if history is None else history.find(operation, sequence)
+        if known is not None:
+            self.requests[operation, "repeated"] += 1
+        return known
+
+    def _check_session(self, reference: str, session: Session | None, request: ChargingRequest) -> Session:
+        if session is None:
+            raise Problem(404, "CONTEXT_NOT_FOUND", f"there is no charging session {reference}")
+        if request.subscriber and request.subscriber != session.account.subscriber:
+            reason = "is not the subscriber of this charging session"
+            raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/subscriberIdentifier", reason)])
+        if request.sequence <= session.sequence:
+            reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
+            raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
+        groups = session.quotas.keys() | {usage.rating_group for usage in request.usages}
+        if len(groups) > requests.MAX_RATING_GROUPS:
+            reason = f"a charging session has at most {requests.MAX_RATING_GROUPS} rating groups"
+            raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/multipleUnitUsage", reason)])
+        return session
+
+    def _remember(self, session: Session, answer: Answer) -> AnswerHistory:
+        self.sequence_gaps += answer.sequence > session.sequence + 1
+        session.sequence = answer.sequence
+        if session.answers is None:
+            session.answers = AnswerHistory()
+        session.answers.add(answer)
+        self.requests[answer.operation, str(answer.status)] += 1
+        return session.answers
+
+    def _end(self, session: Session, how: str) -> None:
+        session.give_back()
+        self.sessions.remove(session)
+        self.ledger.close_session(session, how.encode())
+        self.ended[how] += 1
+
+    # Rating
+
+    def _charge(self, session: Session, usages: list[Usage]) -> list[bytes]:
+        """Debits what was used, then grants what is asked for: all debits first, so that no grant takes their credit."""
+        quotas = [self._quota(session, usage) for usage in usages]
+        for quota, usage in zip(quotas, usages, strict=True):
+            if usage.containers:
+                self._debit(quota, usage)
+        information = []
+        for quota, usage in zip(quotas, usages, strict=True):
+            if usage.requested is not None:
+                if quota.group.rated:
+                    information.append(quota.grant(requests.amount(usage.requested, quota.group.unit)))
+                else:
+                    information.append(not_granted(usage.rating_group, b"RATING_FAILED"))
+        return information
+
+    def _debit(self, quota: Quota, usage: Usage) -> None:
+        units = usage.used(quota.group.unit)
+        if units > quota.granted and quota.balance is not None and usage.is_online():
+            quota.overused += units - quota.granted
+        quota.debit(units)
+        if usage.requested is None and usage.returns_quota():
+            quota.give_back()
+
+    def _quota(self, session: Session, usage: Usage) -> Quota:
+        quota = session.quotas.get(usage.rating_group)
+        if quota is None:
+            # A rating group that the plan does not know is still counted, in the kind of unit that was reported.
+            units = usage.containers or ([usage.requested] if usage.requested else [])
+            group = self.tariffs.find(usage.rating_group) or self.tariffs.unrated(units)
+            balance = None if group.counter is None else session.account.balance(group.counter)
+            quota = session.quotas[usage.rating_group] = Quota(usage.rating_group, group, balance)
+        return quota
+
+
+def _route(method: bytes, path: bytes) -> tuple[str, str]:
+    """Operation and ChargingDataRef of a request."""
+    path = path.partition(b"?")[0]
+    if path == COLLECTION:
+        operation, reference = "create", ""
+    else:
+        start, _, action = path.rpartition(b"/")
+        parent, _, name = start.rpartition(b"/")
+        if parent != COLLECTION or action not in (b"update", b"release") or not name:
+            detail = f"there is nothing at this path; sessions are created at {COLLECTION.decode()}"
+            raise Problem(404, "RESOURCE_URI_STRUCTURE_NOT_FOUND", detail)
+        operation, reference = action.decode(), name.decode("ascii", "replace")
+    if method != b"POST":
+        raise Problem(405, None, "only POST is possible here", headers=[(b"allow", b"POST")])
+    return operation, reference
+
+
+def _check_form(headers: Iterable[Header], body: bytes) -> None:
+    if len(body) > MAX_BODY:
+        raise Problem(413, None, f"the body is larger than {MAX_BODY} octets")
+    for name, value in headers:
+        if name == b"content-type":
+            if value != b"application/json" and value.partition(b";")[0].strip().lower() != b"application/json":
+                raise Problem(
+                    415, None, "the body must be application/json", headers=[(b"accept", b"application/json")]
+                )
+            return
+
+
+def _is_denied(information: list[bytes]) -> bool:
+    """Whether rating groups asked for quota, none got any, and credit was the reason for at least one."""
+    return (
+        bool(information)
+        and all(entry.endswith(_DENIALS) for entry in information)
+        and any(entry.endswith(_DENIALS[0]) for entry in information)
+    )

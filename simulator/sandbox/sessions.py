@@ -1,0 +1,78 @@
+"""Charging sessions: what the charging function holds for each ChargingDataRef."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from simulator.sandbox.accounts import Account
+from simulator.sandbox.rating import Quota
+from simulator.sandbox.repeats import AnswerHistory
+
+MAX_OPEN = 2_000_000
+
+
+class Session:
+    """One open charging session: slots and one small dictionary, about 1 KB with two rating groups."""
+
+    __slots__ = ("account", "answers", "charging_id", "quotas", "reference", "sequence", "touched")
+
+    def __init__(self, reference: str, account: Account, charging_id: int | str, sequence: int) -> None:
+        self.reference = reference
+        self.account = account
+        self.charging_id = charging_id
+        self.sequence = sequence
+        """The highest invocationSequenceNumber that was answered."""
+        self.touched = 0
+        """When it was last created or updated (ns)."""
+        self.quotas: dict[int, Quota] = {}
+        self.answers: AnswerHistory | None = None
+
+    def give_back(self) -> None:
+        """Ends all grants."""
+        for quota in self.quotas.values():
+            quota.give_back()
+
+
+class Sessions:
+    """The open sessions, the one that was not updated for longest first; all expire after the same idle time (ns)."""
+
+    __slots__ = ("_idle", "_open")
+
+    def __init__(self, idle: int) -> None:
+        self._open: OrderedDict[str, Session] = OrderedDict()
+        self._idle = idle
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self._open.values())
+
+    def get(self, reference: str) -> Session | None:
+        """The open session with that reference."""
+        return self._open.get(reference)
+
+    def add(self, session: Session, now: int) -> None:
+        """Opens a session."""
+        session.touched = now
+        self._open[session.reference] = session
+
+    def touch(self, session: Session, now: int) -> None:
+        """Starts that session's idle time again."""
+        session.touched = now
+        self._open.move_to_end(session.reference)
+
+    def remove(self, session: Session) -> None:
+        """Closes a session."""
+        del self._open[session.reference]
+
+    def next_expiry(self) -> int | None:
+        """When the next session expires if nothing is heard of it (ns)."""
+        oldest = next(iter(self._open.values()), None)
+        return None if oldest is None else oldest.touched + self._idle
+
+    def expired(self, now: int) -> Session | None:
+        """One session whose idle time is over, None if there is no more."""
+        oldest = next(iter(self._open.values()), None)
+        return oldest if oldest is not None and oldest.touched + self._idle <= now else None
