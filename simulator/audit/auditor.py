@@ -1,0 +1,293 @@
+"""Joins the SMF's session records with the CHF's ledger and adds up the judgements.
+
+The two sides are joined by ChargingDataRef. What has no counterpart by reference (its Create was never answered, a
+repeat was taken for a second session) is joined by its key, subscriber and charging id.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from simulator.audit.judgement import Account, Judgement, explain, judge
+
+_NOT_VERIFIED: Final = "not verified against the CHF's books"
+
+_REST: Final = ("lost", "double_charged", "in_doubt", "unverified", "refused", "unreported", "open", "uncharged")
+
+# On disk, with a bounded cache: a million sessions cost 60 MB of memory, where dictionaries take many times that.
+_SCHEMA: Final = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+PRAGMA temp_store = FILE;
+PRAGMA cache_size = -32000;
+CREATE TABLE ledger (ref TEXT, key TEXT, rg INTEGER, unit TEXT, charged INTEGER);
+CREATE TABLE excluded (ref TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE records (
+    ref TEXT, key TEXT, rg INTEGER, unit TEXT, used INTEGER, reported INTEGER, acknowledged INTEGER, doubt INTEGER,
+    uncharged INTEGER, unreported INTEGER, open INTEGER, end TEXT
+);
+"""
+
+_JOIN: Final = """
+CREATE INDEX record_refs ON records (ref);
+CREATE INDEX ledger_refs ON ledger (ref);
+SELECT max(ref), max(key), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL), sum(used), sum(reported),
+       sum(acknowledged), sum(doubt), sum(uncharged), sum(unreported), sum(open), sum(charged)
+FROM (
+    SELECT iif(ref IN (SELECT ref FROM ledger), 'r' || ref, 'k' || key) AS account, ref, key, rg, unit, end, used,
+           reported, acknowledged, doubt, uncharged, unreported, open, 0 AS charged
+    FROM records
+    UNION ALL
+    SELECT iif(ref IN (SELECT ref FROM records), 'r' || ref, 'k' || key), ref, key, rg, unit, NULL, 0,
+           0, 0, 0, 0, 0, 0, charged
+    FROM ledger WHERE ref IS NULL OR ref NOT IN (SELECT ref FROM excluded)
+)
+GROUP BY account, rg, unit
+"""
+
+
+class AuditError(Exception):
+    """A record or ledger row that cannot be audited; the message says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offence:
+    """One rating group of one session that did not balance, with the figures to look for in the CHF."""
+
+    key: str
+    ref: str | None
+    rating_group: int
+    unit: str
+    end: str
+    used: int
+    reported: int
+    acknowledged: int
+    charged: int
+    lost: int
+    double_charged: int
+    in_doubt: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """The verdict on a run's charging. Every map is by unit type; `judgement` says what each word means.
+
+    `verifiable` is false when one side's books are missing or incomplete, for the reason that `reason` gives; then
+    nothing can be called balanced, and `balanced` is None unless something is known to be wrong.
+    """
+
+    verifiable: bool
+    reason: str
+    balanced: bool | None
+    sessions: int
+    offending: int
+    used_units: Mapping[str, int]
+    acknowledged_units: Mapping[str, int]
+    debited_units: Mapping[str, int]
+    charged_units: Mapping[str, int]
+    lost_units: Mapping[str, int]
+    double_charged_units: Mapping[str, int]
+    in_doubt_units: Mapping[str, int]
+    doubted_units: Mapping[str, int]
+    unverified_units: Mapping[str, int]
+    refused_units: Mapping[str, int]
+    unreported_units: Mapping[str, int]
+    open_units: Mapping[str, int]
+    uncharged_units: Mapping[str, int]
+    offences: tuple[Offence, ...]
+
+    def to_summary(self) -> dict[str, Any]:
+        """The audit's part of a run's summary, JSON-able."""
+        maps = {name: dict(value) if isinstance(value, Mapping) else value for name, value in _fields(self)}
+        return maps | {"offences": [asdict(offence) for offence in self.offences]}
+
+
+def _fields(audit: Audit) -> Iterator[tuple[str, Any]]:
+    return ((name, getattr(audit, name)) for name in Audit.__slots__)
+
+
+class Auditor:
+    """Takes both sides' rows in any order, then `finish()` judges them. Memory stays bounded by using a scratch file.
+
+    `unverifiable` says why one side's books are incomplete or missing ("this CHF's ledger cannot be read", "the
+    sandbox was restarted"); without it, both are taken to hold everything.
+    """
+
+    def __init__(self, *, unverifiable: str = "", offences_listed: int = 20) -> None:
+        self._unverifiable = unverifiable
+        self._offences_listed = offences_listed
+        self._scratch = sqlite3.connect("", isolation_level=None)
+        self._scratch.executescript(_SCHEMA)
+
+    def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Add the SMF's side: one row per ended (or still open) session and rating group.
+
+        Fields: ref, key, rg, unit, used, reported, acknowledged, doubt, end (completed, denied, failed or open), and
+        `uncharged` where usage was let pass. Several rows of one session and rating group add up.
+        """
+        self._insert("records", 12, (_record_row(number, record) for number, record in enumerate(records, 1)))
+
+    def add_ledger(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Add the CHF's side: ref, key, rg, unit, and `units`, what it charged before rounding and price."""
+        self._insert("ledger", 5, (_ledger_row(number, row) for number, row in enumerate(rows, 1)))
+
+    def exclude(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Leave out the sessions of these ledger rows: they were in a long-lived CHF's books before the run."""
+        self._scratch.executemany("INSERT OR IGNORE INTO excluded VALUES (?)", ((r["ref"],) for r in rows if r["ref"]))
+
+    def _insert(self, table: str, columns: int, rows: Iterator[tuple[Any, ...]]) -> None:
+        marks = ",".join("?" * columns)
+        self._scratch.execute("BEGIN")
+        try:
+            self._scratch.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)  # noqa: S608  (our own names)
+        except (OverflowError, sqlite3.Error) as error:
+            raise AuditError(f"a row of the {table} cannot be audited: {error}") from error
+        self._scratch.execute("COMMIT")
+
+    def finish(self) -> Audit:
+        """Join, judge and close; the auditor is of no use afterwards."""
+        *indexes, join = _JOIN.split(";")
+        for statement in indexes:
+            self._scratch.execute(statement)
+        tally = _Tally(complete=not self._unverifiable, offences_listed=self._offences_listed)
+        for row in self._scratch.execute(join):
+            tally.add(_account(*row))
+        sessions = self._scratch.execute("SELECT count(DISTINCT coalesce(ref, key)) FROM records").fetchone()[0]
+        self._scratch.close()
+        return tally.audit(sessions, self._unverifiable)
+
+
+def _account(ref: str | None, key: str, rg: int, unit: str, ends: str, known: int, *figures: int) -> Account:
+    used, reported, acknowledged, doubt, uncharged, unreported, still_open, charged = figures
+    return Account(
+        ref=ref,
+        key=key,
+        rating_group=rg,
+        unit=unit,
+        ends=ends,
+        known=bool(known),
+        used=used,
+        reported=reported,
+        acknowledged=acknowledged,
+        doubt=doubt,
+        uncharged=uncharged,
+        unreported=unreported,
+        open=still_open,
+        charged=charged,
+    )
+
+
+def _record_row(number: int, record: Mapping[str, Any]) -> tuple[Any, ...]:
+    try:
+        used, reported, end = record["used"], record["reported"], record["end"]
+        uncharged = record.get("uncharged", 0)
+        silent = max(0, used - reported - uncharged)
+        return (
+            record["ref"] or None,
+            record["key"],
+            record["rg"],
+            record["unit"],
+            used,
+            reported,
+            record["acknowledged"],
+            record["doubt"],
+            uncharged,
+            silent if end in {"denied", "failed"} else 0,
+            silent if end == "open" else 0,
+            end,
+        )
+    except (KeyError, TypeError) as error:
+        raise AuditError(f"session record {number} cannot be audited: {error!r} in {record!r}") from error
+
+
+def _ledger_row(number: int, row: Mapping[str, Any]) -> tuple[Any, ...]:
+    try:
+        return row["ref"] or None, row["key"], row["rg"], row["unit"], row["units"]
+    except (KeyError, TypeError) as error:
+        raise AuditError(f"ledger row {number} cannot be audited: {error!r} in {row!r}") from error
+
+
+class _Tally:
+    """The sums by unit type, and the first offences."""
+
+    def __init__(self, *, complete: bool, offences_listed: int) -> None:
+        self._complete = complete
+        self._offences_listed = offences_listed
+        self._sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._offending = 0
+        self._offences: list[Offence] = []
+
+    def add(self, account: Account) -> None:
+        sums, unit = self._sums, account.unit
+        sums["used"][unit] += account.used
+        sums["acknowledged"][unit] += account.acknowledged
+        sums["doubted"][unit] += account.doubt
+        sums["debited"][unit] += account.charged
+        judgement = judge(account, complete=self._complete)
+        sums["charged"][unit] += judgement.charged
+        if judgement.charged != account.used or judgement.double_charged:
+            self._add_the_rest(account, judgement)
+
+    def _add_the_rest(self, account: Account, judgement: Judgement) -> None:
+        for name in _REST:
+            self._sums[name][account.unit] += getattr(judgement, name)
+        if judgement.offends:
+            self._offending += 1
+            if len(self._offences) < self._offences_listed:
+                self._offences.append(_offence(account, judgement))
+
+    def _by_unit(self, name: str) -> dict[str, int]:
+        """Every unit type appears in every map, so that a reader need not guess what a missing one means."""
+        return {unit: self._sums[name][unit] for unit in sorted(self._sums["used"])}
+
+    def audit(self, sessions: int, unverifiable: str) -> Audit:
+        return Audit(
+            verifiable=self._complete,
+            reason=f"{_NOT_VERIFIED}: {unverifiable}" if unverifiable else "",
+            balanced=self._balanced(),
+            sessions=sessions,
+            offending=self._offending,
+            used_units=self._by_unit("used"),
+            acknowledged_units=self._by_unit("acknowledged"),
+            debited_units=self._by_unit("debited"),
+            charged_units=self._by_unit("charged"),
+            lost_units=self._by_unit("lost"),
+            double_charged_units=self._by_unit("double_charged"),
+            in_doubt_units=self._by_unit("in_doubt"),
+            doubted_units=self._by_unit("doubted"),
+            unverified_units=self._by_unit("unverified"),
+            refused_units=self._by_unit("refused"),
+            unreported_units=self._by_unit("unreported"),
+            open_units=self._by_unit("open"),
+            uncharged_units=self._by_unit("uncharged"),
+            offences=tuple(self._offences),
+        )
+
+    def _balanced(self) -> bool | None:
+        wrong = any(self._sums[name].total() for name in ("lost", "double_charged", "in_doubt"))
+        if wrong:
+            return False
+        return True if self._complete else None
+
+
+def _offence(account: Account, judgement: Judgement) -> Offence:
+    return Offence(
+        key=account.key,
+        ref=account.ref,
+        rating_group=account.rating_group,
+        unit=account.unit,
+        end=account.ends or "unknown",
+        used=account.used,
+        reported=account.reported,
+        acknowledged=account.acknowledged,
+        charged=account.charged,
+        lost=judgement.lost,
+        double_charged=judgement.double_charged,
+        in_doubt=judgement.in_doubt,
+        why=explain(account, judgement),
+    )
