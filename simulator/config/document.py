@@ -74,7 +74,7 @@ def _compose(text: str, source: str) -> Node | None:
     if len(text) > MOST_CHARACTERS:
         raise ConfigError(f"{source}: larger than {MOST_CHARACTERS:,} characters")
     try:
-        return cast(Node | None, YAML(typ="safe", pure=True).compose(text))
+        return cast("Node | None", YAML(typ="safe", pure=True).compose(text))
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}" if mark else source

@@ -1,0 +1,122 @@
+"""From a name or a path to a checked model. Everything that can be wrong on the way is a ConfigError."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from simulator.config.document import Document, read
+from simulator.config.errors import ConfigError, did_you_mean
+from simulator.config.model import Model, problems
+from simulator.config.overrides import override
+from simulator.config.plan import RatingPlan
+from simulator.config.profile import Profile
+
+PACKAGE = Path(__file__).resolve().parent.parent
+DEFAULT_PLAN = Path(__file__).resolve().parent / "default_plan.yaml"
+MOST_OCTETS = 2_000_000
+
+M = TypeVar("M", bound=Model)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippedProfile:
+    """A profile that comes with the package."""
+
+    name: str
+    path: Path
+
+
+def shipped_profiles() -> list[ShippedProfile]:
+    """By name. A wheel has them in the package, a checkout beside it."""
+    folder = next((each for each in (PACKAGE / "profiles", PACKAGE.parent / "profiles") if each.is_dir()), None)
+    paths = sorted(folder.glob("*.yaml")) if folder else []
+    return [ShippedProfile(name=path.stem, path=path) for path in paths]
+
+
+def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Profile:
+    """The profile of that name or in that file, with `path=value` overrides applied. Raises ConfigError."""
+    path = _find(name_or_path)
+    document = read_file(path)
+    if not isinstance(document.value, dict):
+        raise ConfigError(f"{document.source}: expected a profile, a mapping of names to values")
+    document.value.setdefault("name", path.stem)
+    _resolve_plan(document, path.parent)
+    override(document, overrides)
+    profile = checked(Profile, document)
+    rating_plan(profile)
+    return profile
+
+
+def load_plan(path: str | Path | None = None) -> RatingPlan:
+    """The rating plan in that file; the default one without a file. Raises ConfigError."""
+    document = read_file(Path(path) if path is not None else DEFAULT_PLAN)
+    if isinstance(document.value, dict):
+        document.value.setdefault("name", Path(document.source).stem)
+    return checked(RatingPlan, document)
+
+
+def rating_plan(profile: Profile) -> RatingPlan:
+    """The plan that the profile's sandbox charges by, with the profile's own settings. Raises ConfigError."""
+    wanted = profile.sandbox
+    plan = load_plan(None if wanted.plan == "default" else wanted.plan)
+    unknown = [name for name in wanted.balances if name not in plan.balances]
+    if unknown:
+        names = (f'sandbox.balances.{name}: no balance "{name}"{did_you_mean(name, plan.balances)}' for name in unknown)
+        raise ConfigError(f"{profile.name}: {each}" for each in names)
+    changes: dict[str, Any] = {"balances": plan.balances | wanted.balances}
+    if wanted.unknown_subscriber is not None:
+        changes["unknown_subscriber"] = wanted.unknown_subscriber
+    return plan.model_copy(update=changes)
+
+
+def read_file(path: Path) -> Document:
+    """The document in a file. Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            octets = file.read(MOST_OCTETS + 1)
+        if len(octets) > MOST_OCTETS:
+            raise ConfigError(f"{path}: larger than {MOST_OCTETS:,} octets")
+        return read(octets.decode("utf-8-sig"), str(path))
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}:{line}: not UTF-8 text") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def checked(model: type[M], document: Document) -> M:
+    """The document as a model; ConfigError lists all that is wrong with it."""
+    try:
+        return model.model_validate(document.value)
+    except ValidationError as invalid:
+        raise ConfigError(problems(invalid, document)) from None
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if isinstance(name_or_path, Path) or "/" in text or "\\" in text or text.endswith((".yaml", ".yml")):
+        return Path(text)
+    shipped = {each.name: each.path for each in shipped_profiles()}
+    if text in shipped:
+        return _relative(shipped[text])
+    raise ConfigError(
+        f'no profile "{text}"{did_you_mean(text, shipped)}; a file of your own needs its path, ./{text}.yaml'
+    )
+
+
+def _relative(path: Path) -> Path:
+    """As short as a user would write it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def _resolve_plan(document: Document, folder: Path) -> None:
+    """A plan named in a file is beside the file; one named on the command line is where the command runs."""
+    sandbox = document.value.get("sandbox")
+    if isinstance(sandbox, dict) and isinstance(sandbox.get("plan"), str) and sandbox["plan"] != "default":
+        sandbox["plan"] = str(folder / sandbox["plan"])

@@ -1,0 +1,480 @@
+"""Profiles: who the subscribers are, which network functions serve them, what they do, and how much of it.
+
+All numbers are in base units: seconds, octets, units, and each per second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from simulator.config.distributions import Distribution, Fixed
+from simulator.config.drawn import Drawn
+from simulator.config.errors import did_you_mean, located, problem, shown
+from simulator.config.model import Model
+from simulator.config.quantities import (
+    Balance,
+    Count,
+    Duration,
+    Number,
+    Octets,
+    Pace,
+    Rate,
+    Share,
+    SomeCount,
+    SomeDuration,
+    Throughput,
+    WholeSeconds,
+    text,
+)
+from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
+
+Kind = Literal["SMF", "PGW_C_SMF", "SMSF"]
+Rat = Literal["NR", "EUTRA"]
+Service = Literal["data", "voice", "sms"]
+Charging = Literal["SCUR", "IEC", "PEC"]
+
+Sst = Annotated[Count, Field(le=255)]
+Durations = Annotated[Distribution, Drawn(Duration)]
+
+UNIT_OF: dict[Service, Unit] = {"data": "totalVolume", "voice": "time", "sms": "serviceSpecificUnits"}
+UNITS_FOR: dict[Service, tuple[Unit, ...]] = {
+    "data": ("totalVolume", "time", "serviceSpecificUnits"),
+    "voice": ("time", "serviceSpecificUnits"),
+    "sms": ("serviceSpecificUnits",),
+}
+CHARGING_FOR: dict[Service, tuple[Charging, ...]] = {"data": ("SCUR",), "voice": ("SCUR",), "sms": ("IEC", "PEC")}
+KINDS_FOR: dict[Service, tuple[Kind, ...]] = {
+    "data": ("SMF", "PGW_C_SMF"),
+    "voice": ("SMF", "PGW_C_SMF"),
+    "sms": ("SMSF",),
+}
+
+
+def _refuse(why: str) -> Callable[[object], None]:
+    def refuse(given: object) -> None:
+        if given is not None:
+            raise problem(f"does not belong here: {why}")
+
+    return refuse
+
+
+class Plmn(Model):
+    """A network's identity."""
+
+    mcc: Annotated[str, *text("[0-9]{3}", "three digits")]
+    mnc: Annotated[str, *text("[0-9]{2,3}", "two or three digits")]
+
+
+class Slice(Model):
+    """S-NSSAI (TS 23.003 28.4)."""
+
+    sst: Sst = 1
+    sd: Annotated[str, *text("[0-9A-Fa-f]{6}", "six hexadecimal digits")] | None = None
+
+
+class Subscribers(Model):
+    """Identities are counted up from the first; none of them is held in memory."""
+
+    count: Annotated[SomeCount, Field(le=10**9)] = 100_000
+    first_imsi: Annotated[str, *text("[0-9]{14,15}", "14 or 15 digits")] = "001010000000001"
+    mnc_length: Annotated[Count, Field(ge=2, le=3)] = 2
+    """Of the home PLMN, whose digits the IMSI begins with."""
+    first_msisdn: Annotated[str, *text("[0-9]{5,15}", "5 to 15 digits")] = "15550000001"
+    first_imeisv: Annotated[str, *text("[0-9]{16}", "16 digits")] = "3500000000000010"
+    dnn: Annotated[str, *text("[A-Za-z0-9.-]{1,100}", "a data network name")] = "internet"
+    slice: Slice = Slice(sst=1, sd="000001")
+
+    @property
+    def home_plmn(self) -> Plmn:
+        """The first digits of the IMSI."""
+        return Plmn(mcc=self.first_imsi[:3], mnc=self.first_imsi[3 : 3 + self.mnc_length])
+
+    @model_validator(mode="after")
+    def _identities_suffice(self) -> Self:
+        """Counting up must not run over into the home PLMN, nor into one more digit."""
+        fixed = {"first_imsi": 3 + self.mnc_length, "first_msisdn": 0, "first_imeisv": 0}
+        short = [
+            ((name,), f"{self.count:,} subscribers counted up from {first} run out of digits")
+            for name, prefix in fixed.items()
+            if int((first := getattr(self, name))[prefix:]) + self.count > 10 ** (len(first) - prefix)
+        ]
+        if short:
+            raise located(short)
+        return self
+
+
+class Location(Model):
+    """Where sessions are held: each one gets a tracking area and a cell of these, the same for the same subscriber."""
+
+    tac: list[Annotated[str, *text("[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?", "four or six hexadecimal digits")]]
+    cell: list[
+        Annotated[str, *text("[0-9A-Fa-f]{7}([0-9A-Fa-f]{2})?", "seven (EUTRA) or nine (NR) hexadecimal digits")]
+    ]
+
+    @classmethod
+    def of(cls, rat: Rat) -> Location:
+        """One tracking area of sixteen cells."""
+        if rat == "EUTRA":
+            return cls(tac=["0001"], cell=[f"{cell:07x}" for cell in range(1, 17)])
+        return cls(tac=["000001"], cell=[f"{cell:09x}" for cell in range(1, 17)])
+
+
+class NetworkFunction(Model):
+    """One definition, `count` instances of it; each has an instance id, and a connection pool of its own."""
+
+    kind: Kind
+    count: Annotated[SomeCount, Field(le=1000)] = 1
+    rat: Rat = Field(default_factory=lambda data: "EUTRA" if data["kind"] == "PGW_C_SMF" else "NR")
+    node_functionality: Literal[
+        "AMF", "SMF", "SMSF", "PGW_C_SMF", "SGW", "I_SMF", "V_SMF", "ePDG", "CEF", "NEF", "IMS_Node"
+    ] = Field(default_factory=lambda data: data["kind"])
+    """What it calls itself, where the field differs from the book (an SMF that serves EUTRA)."""
+    plmn: Plmn | None = None
+    """By default the subscribers' home PLMN, which a loaded profile always holds."""
+    address: Annotated[str, *text(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", "an IPv4 address")] | None = None
+    """What it advertises as its own address."""
+    fqdn: Annotated[str, *text(r"[A-Za-z0-9.-]{1,253}", "a domain name")] | None = None
+    location: Location = Field(default_factory=lambda data: Location.of(data["rat"]))
+
+    @field_validator("location", mode="after")
+    @classmethod
+    def _cells_fit(cls, location: Location, info: ValidationInfo) -> Location:
+        digits = 7 if info.data.get("rat") == "EUTRA" else 9
+        wrong = [i for i, cell in enumerate(location.cell) if len(cell) != digits]
+        if wrong and "rat" in info.data:
+            raise located(
+                [(("cell", i), f"expected {digits} hexadecimal digits for {info.data['rat']}") for i in wrong]
+            )
+        return location
+
+
+class Connections(Model):
+    """The pool of each network function instance."""
+
+    per_network_function: Annotated[SomeCount, Field(le=1000)] = 2
+    streams: Annotated[SomeCount, Field(le=10_000)] = 100
+    """Requests in flight on one connection at most; the peer may allow fewer."""
+    waiting: Annotated[Count, Field(le=1_000_000)] = 10_000
+    """Requests that may wait for a stream; what comes on top fails."""
+    keepalive: Duration = 30.0
+    """Seconds of silence before a PING; 0 sends none."""
+    connect_timeout: SomeDuration = 3.0
+
+
+class _RatingGroup(Model):
+    rating_group: RatingGroupId
+    start: Durations = Fixed(0.0)
+    """Delay from the session's start to this rating group's first traffic."""
+    burst: Durations | None = None
+    """Length of a period of activity; without one, it is always active."""
+    pause: Durations | None = Field(None, validate_default=True)
+    """Silence between two bursts."""
+
+    @field_validator("pause", mode="after")
+    @classmethod
+    def _bursts_and_pauses(cls, pause: Distribution | None, info: ValidationInfo) -> Distribution | None:
+        if "burst" in info.data and (pause is None) != (info.data["burst"] is None):
+            raise problem("burst and pause belong together: give both or neither")
+        if pause is not None and info.data.get("burst") is not None and info.data["burst"].mean() <= 0:
+            raise problem("bursts without any length never use anything")
+        return pause
+
+
+class VolumeGroup(_RatingGroup):
+    """Counts octets, uplink and downlink together."""
+
+    unit: Literal["totalVolume"] = "totalVolume"
+    requested: Annotated[Octets, Field(ge=1)] | None = None
+    """Asked for in each request; null leaves the amount to the CHF."""
+    volume: Annotated[Distribution, Drawn(Octets)] | None = None
+    """Octets this rating group uses in all; null: as many as come until the session ends."""
+    throughput: Annotated[Distribution, Drawn(Throughput)]
+    """Octets per second, drawn for each burst."""
+    uplink_share: Share = 0.1
+
+
+class TimeGroup(_RatingGroup):
+    """Counts seconds, one per second of activity."""
+
+    unit: Literal["time"] = "time"
+    requested: Annotated[WholeSeconds, Field(ge=1)] | None = None
+    volume: Durations | None = None
+    """Seconds this rating group uses in all; null: until the session ends."""
+    throughput: Annotated[None, BeforeValidator(_refuse("time passes at one second per second"))] = None
+    uplink_share: Annotated[None, BeforeValidator(_refuse("time has no direction"))] = None
+
+
+class UnitsGroup(_RatingGroup):
+    """Counts service-specific units: messages, or whatever else the plan means by them."""
+
+    unit: Literal["serviceSpecificUnits"] = "serviceSpecificUnits"
+    requested: Annotated[Count, Field(ge=1)] | None = None
+    volume: Annotated[Distribution, Drawn(Count)] | None = None
+    """Units this rating group uses in all; null: as many as come until the session ends."""
+    throughput: Annotated[Distribution, Drawn(Rate)] | None = None
+    """Units per second, drawn for each burst."""
+    uplink_share: Annotated[None, BeforeValidator(_refuse("units have no direction"))] = None
+
+
+RatingGroup = VolumeGroup | TimeGroup | UnitsGroup
+AnyRatingGroup = Annotated[
+    Annotated[VolumeGroup, Tag("{totalVolume}")]
+    | Annotated[TimeGroup, Tag("{time}")]
+    | Annotated[UnitsGroup, Tag("{serviceSpecificUnits}")],
+    Discriminator(by_unit),
+    BeforeValidator(known_unit),
+]
+
+
+class Usage(Model):
+    """What a device does in one session, or with one event."""
+
+    service: Service
+    charging: Charging = Field(default_factory=lambda data: CHARGING_FOR[data["service"]][0], validate_default=True)
+    network_function: str = ""
+    """A name in network_functions; by default the first of a fitting kind, which a loaded profile always names."""
+    length: Durations | None = None
+    """Seconds that a session lives; null: until its rating groups have used their volume."""
+    rating_groups: Annotated[list[AnyRatingGroup], Field(min_length=1, max_length=50)]
+    units: Annotated[Distribution, Drawn(Count)] | None = Field(
+        default_factory=lambda data: Fixed(1) if data["service"] == "sms" else None
+    )
+    """Messages of one SMS event, 1 by default; None for other services."""
+    final_unit: Literal["release", "keep"] = "release"
+    """After the final unit of the last rating group: release the session, or keep it without service."""
+
+    @field_validator("charging", mode="after")
+    @classmethod
+    def _charging_fits(cls, charging: Charging, info: ValidationInfo) -> Charging:
+        service = info.data.get("service")
+        if service is not None and charging not in CHARGING_FOR[service]:
+            raise problem(f"expected {' or '.join(CHARGING_FOR[service])} for {service}, got {charging}")
+        return charging
+
+    @field_validator("rating_groups", mode="before")
+    @classmethod
+    def _unit_of_the_service(cls, groups: Any, info: ValidationInfo) -> Any:
+        if not isinstance(groups, list) or "service" not in info.data:
+            return groups
+        unit = {"unit": UNIT_OF[info.data["service"]]}
+        return [unit | group if isinstance(group, dict) else group for group in groups]
+
+    @field_validator("rating_groups", mode="after")
+    @classmethod
+    def _groups_fit(cls, groups: list[RatingGroup], info: ValidationInfo) -> list[RatingGroup]:
+        service: Service | None = info.data.get("service")
+        if service is None:
+            return groups
+        wrong = list(_event_groups(groups) if service == "sms" else _session_groups(groups))
+        for i, group in enumerate(groups):
+            if group.unit not in UNITS_FOR[service]:
+                wrong.append(((i, "unit"), f"{service} counts {' or '.join(UNITS_FOR[service])}, got {group.unit}"))
+            if group.rating_group in [before.rating_group for before in groups[:i]]:
+                wrong.append(((i, "rating_group"), f"rating group {group.rating_group} stands twice"))
+        if wrong:
+            raise located(wrong)
+        return groups
+
+    @model_validator(mode="after")
+    def _ends(self) -> Self:
+        if self.service == "sms":
+            if self.length is not None:
+                raise located([(("length",), "an SMS event has no length")])
+            return self
+        if self.units is not None:
+            raise located([(("units",), "only SMS events have units; sessions have a volume per rating group")])
+        if self.length is None and all(group.volume is None for group in self.rating_groups):
+            raise problem("never ends: expected a length, or a volume for at least one rating group")
+        return self
+
+
+Wrong = tuple[tuple[str | int, ...], str]
+
+
+def _event_groups(groups: list[RatingGroup]) -> Iterator[Wrong]:
+    """An event has one rating group and no life of its own."""
+    if len(groups) > 1:
+        yield (), f"an SMS event has exactly one rating group, got {len(groups)}"
+    for i, group in enumerate(groups):
+        for name in ("volume", "throughput", "burst", "pause"):
+            if getattr(group, name) is not None:
+                yield (i, name), f"an SMS event has no {name}"
+
+
+def _session_groups(groups: list[RatingGroup]) -> Iterator[Wrong]:
+    for i, group in enumerate(groups):
+        if group.unit == "time":
+            continue
+        if group.throughput is None:
+            yield (i, "throughput"), "is missing: expected units per second such as 2/m"
+        elif group.throughput.mean() <= 0:
+            yield (i, "throughput"), "expected a throughput of more than 0"
+
+
+class Load(Model):
+    """How sessions start. Rates are wall time; pace does not change them."""
+
+    mode: Literal["open", "closed"] = "open"
+    """open: at a rate, whatever the CHF does; closed: each device starts its next session after a think time."""
+    rate: Rate | None = Field(None, validate_default=True)
+    """Session (and event) starts per second; open mode only."""
+    spacing: Literal["poisson", "constant"] = "poisson"
+    devices: SomeCount | None = Field(None, validate_default=True)
+    """Closed mode only."""
+    think_time: Durations | None = Field(None, validate_default=True)
+    """Session time between two sessions of a device; closed mode only, 0 by default."""
+    max_in_flight: SomeCount = 50_000
+    """Open sessions at most; arrivals beyond are counted drops."""
+    start_open: Count = 0
+    """Sessions open at second 0, with what is left of their length in a running network."""
+    duration: SomeDuration = 30.0
+    """Seconds of wall time after which no session starts any more."""
+    warmup: Duration = 0.0
+    """Seconds at the beginning that no threshold judges."""
+    sessions: SomeCount | None = None
+    """Sessions (and events) to start in all; the run ends after them if they come before `duration`."""
+
+    @field_validator("rate", "devices", "think_time", mode="after")
+    @classmethod
+    def _belongs_to_the_mode(cls, value: Any, info: ValidationInfo) -> Any:
+        mode = info.data.get("mode")
+        needed = {"rate": "open", "devices": "closed", "think_time": "closed"}[str(info.field_name)]
+        if mode is not None and mode != needed and value is not None:
+            raise problem(f"belongs to the {needed} mode, and mode is {mode}")
+        if mode == needed and value is None and info.field_name != "think_time":
+            raise problem(f"is missing: mode is {mode}")
+        return Fixed(0.0) if mode == needed and value is None else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        wrong: list[Wrong] = []
+        if self.mode == "open" and not self.rate and not self.start_open:
+            wrong.append((("rate",), "expected a rate of more than 0, or sessions that are open at the start"))
+        if self.start_open > self.max_in_flight:
+            wrong.append((("start_open",), f"more than max_in_flight, {self.max_in_flight}"))
+        if self.warmup >= self.duration:
+            wrong.append((("warmup",), f"expected less than the duration of {self.duration:g} s"))
+        if self.devices is not None and self.devices > self.max_in_flight:
+            wrong.append((("devices",), f"more than max_in_flight, {self.max_in_flight}"))
+        if wrong:
+            raise located(wrong)
+        return self
+
+
+class Timeouts(Model):
+    """Wall time."""
+
+    request: SomeDuration = 5.0
+    """Seconds until an attempt without an answer has failed."""
+    drain: SomeDuration = 15.0
+    """Seconds for releasing what is open at the end."""
+
+
+class Sandbox(Model):
+    """The embedded charging function, where there is no other target."""
+
+    plan: str = "default"
+    """`default`, or a plan's file, relative to the profile's folder."""
+    unknown_subscriber: Literal["provision", "reject"] | None = None
+    """Instead of the plan's."""
+    balances: dict[str, Balance] = Field(default_factory=dict)
+    """Instead of the plan's, counter by counter."""
+
+
+class Profile(Model):
+    """One load: everything a run needs to know but its target."""
+
+    name: Annotated[str, *text(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", "a name of letters, digits, dots and dashes")] = (
+        "unnamed"
+    )
+    """By default the file's name."""
+    description: str = ""
+    seed: Count = 1
+    subscribers: Subscribers = Subscribers()
+    network_functions: Annotated[dict[str, NetworkFunction], Field(min_length=1)]
+    connections: Connections = Connections()
+    usages: Annotated[dict[str, Usage], Field(min_length=1)]
+    mix: Annotated[dict[str, Number], Field(min_length=1)]
+    """Weights of session (and event) starts, by usage."""
+    load: Load
+    pace: Pace = 1.0
+    timestamps: Literal["wall", "session"] = "wall"
+    """Which time messages carry."""
+    timeouts: Timeouts = Timeouts()
+    repeats: Annotated[Count, Field(le=10)] = 1
+    """Repeats of a request after a timeout or a lost connection."""
+    backoff: Duration = 30.0
+    """Session time until a device that found no credit tries again."""
+    sandbox: Sandbox = Sandbox()
+    thresholds: list[str] = Field(default_factory=list)
+
+    @field_validator("network_functions", mode="after")
+    @classmethod
+    def _home_plmn(cls, functions: dict[str, NetworkFunction], info: ValidationInfo) -> dict[str, NetworkFunction]:
+        subscribers: Subscribers | None = info.data.get("subscribers")
+        if subscribers is None:
+            return functions
+        home = subscribers.home_plmn
+        return {name: each.model_copy(update={"plmn": each.plmn or home}) for name, each in functions.items()}
+
+    @field_validator("usages", mode="after")
+    @classmethod
+    def _network_function_fits(cls, usages: dict[str, Usage], info: ValidationInfo) -> dict[str, Usage]:
+        functions: dict[str, NetworkFunction] | None = info.data.get("network_functions")
+        if functions is None:
+            return usages
+        wrong: list[Wrong] = []
+        for name, usage in usages.items():
+            fitting = [each for each, function in functions.items() if function.kind in KINDS_FOR[usage.service]]
+            given = usage.network_function
+            kinds = " or ".join(KINDS_FOR[usage.service])
+            if given and given not in functions:
+                wrong.append(
+                    ((name, "network_function"), f'no network function "{given}"{did_you_mean(given, functions)}')
+                )
+            elif given and given not in fitting:
+                message = f"expected a {kinds} for {usage.service}, and {given} is {functions[given].kind}"
+                wrong.append(((name, "network_function"), message))
+            elif not fitting:
+                wrong.append(((name,), f"{usage.service} needs a network function of kind {kinds}"))
+            else:
+                usages = usages | {name: usage.model_copy(update={"network_function": given or fitting[0]})}
+        if wrong:
+            raise located(wrong)
+        return usages
+
+    @field_validator("mix", mode="after")
+    @classmethod
+    def _mix_of_usages(cls, mix: dict[str, float], info: ValidationInfo) -> dict[str, float]:
+        usages: dict[str, Usage] | None = info.data.get("usages")
+        unknown = [name for name in mix if usages is not None and name not in usages]
+        if unknown:
+            raise located(((name,), f"no usage {shown(name)}{did_you_mean(name, usages or ())}") for name in unknown)
+        if sum(mix.values()) <= 0:
+            raise problem("expected weights that add up to more than 0")
+        return mix
+
+    @field_validator("load", mode="after")
+    @classmethod
+    def _enough_subscribers(cls, load: Load, info: ValidationInfo) -> Load:
+        subscribers: Subscribers | None = info.data.get("subscribers")
+        if subscribers is not None:
+            wrong = [
+                ((name,), f"more than the {subscribers.count:,} subscribers")
+                for name in ("start_open", "devices")
+                if (getattr(load, name) or 0) > subscribers.count
+            ]
+            if wrong:
+                raise located(wrong)
+        return load
