@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Any, BinaryIO
 
+from simulator.config import RatingPlan
 from simulator.sandbox import ledger, requests
 from simulator.sandbox.accounts import Account, Accounts
 from simulator.sandbox.answers import Answer, Header, Problem, Reply, Timestamps
@@ -21,6 +22,8 @@ from simulator.sandbox.sessions import MAX_OPEN, Session, Sessions
 from simulator.sandbox.tariffs import Tariffs
 
 COLLECTION = b"/nchf-convergedcharging/v3/chargingdata"
+_ITEMS = COLLECTION + b"/"
+_ACTIONS = {b"update": "update", b"release": "release"}
 MAX_BODY = 1 << 20
 """Octets; a request with 256 rating groups and ten containers each has about half of that."""
 
@@ -47,7 +50,7 @@ class Chf:
 
     def __init__(
         self,
-        plan: Any,
+        plan: RatingPlan,
         *,
         pace: float | None = 1.0,
         epoch: int = 0,
@@ -58,19 +61,19 @@ class Chf:
         tariffs = Tariffs.of(plan)
         self.tariffs = tariffs
         self.accounts = Accounts(tariffs.initial_balances)
-        self.sessions = Sessions(int(tariffs.session_expiry_s * _NS_PER_S / (pace or 1.0)))
+        self.sessions = Sessions(_idle_time(tariffs.session_expiry_s, pace))
         self.ledger = Ledger(spool)
-        self.requests: Counter[tuple[str, str]] = Counter()
+        self.requests: Counter[tuple[str, int | str]] = Counter()
         """Requests by operation and outcome (an HTTP status, or `repeated`)."""
         self.ended: Counter[str] = Counter()
         """Sessions by how they ended: released, expired."""
         self.created = 0
         self.sequence_gaps = 0
         self._creates: Memory[CreateIdentity, Answer] = Memory()
-        self._closed: Memory[str, AnswerHistory] = Memory()
+        self._closed: Memory[bytes, AnswerHistory] = Memory()
         self._timestamps = Timestamps(epoch)
         self._location = location
-        self._instance = instance
+        self._instance = instance.encode()
         self._references = 0
 
     def handle(self, method: bytes, path: bytes, headers: Iterable[Header], body: bytes, now: int) -> Reply:
@@ -90,7 +93,7 @@ class Chf:
                 reply = self._release(reference, body, now)
         except Problem as problem:
             reply = problem.reply()
-            self.requests[operation, str(reply.status)] += 1
+            self.requests[operation, reply.status] += 1
         return reply
 
     def on_time(self, now: int) -> None:
@@ -132,7 +135,7 @@ class Chf:
             answer = Answer(operation, 201, request.sequence, stamp, information, self._locate(reference, headers))
         if answer.status != 503:
             self._creates.put(identity, answer, now)
-        self.requests[operation, str(answer.status)] += 1
+        self.requests[operation, answer.status] += 1
         return operation, answer.reply()
 
     def _open(self, session: Session, request: ChargingRequest, now: int) -> list[bytes]:
@@ -149,7 +152,7 @@ class Chf:
         """Immediate charging (IEC) debits what is asked for, post event charging (PEC) what was used."""
         information = []
         for usage in request.usages:
-            quota = self._quota(session, usage)
+            quota = session.quotas.get(usage.rating_group) or self._open_quota(session, usage)
             if not quota.group.rated:
                 quota.debit(usage.used(quota.group.unit))
                 information.append(not_granted(usage.rating_group, b"RATING_FAILED"))
@@ -170,14 +173,14 @@ class Chf:
             raise Problem(404, "USER_UNKNOWN", f"there is no account {subscriber}")
         return account
 
-    def _next_reference(self) -> str:
+    def _next_reference(self) -> bytes:
         self._references += 1
-        return f"{self._instance}-{self._references:x}"
+        return b"%b-%x" % (self._instance, self._references)
 
-    def _locate(self, reference: str, headers: Iterable[Header]) -> bytes:
+    def _locate(self, reference: bytes, headers: Iterable[Header]) -> bytes:
         if self._location is LocationForm.BARE:
-            return reference.encode()
-        path = COLLECTION + b"/" + reference.encode()
+            return reference
+        path = _ITEMS + reference
         if self._location is LocationForm.PATH:
             return path
         fields = dict(headers)
@@ -186,7 +189,7 @@ class Chf:
 
     # Update and Release
 
-    def _update(self, reference: str, body: bytes, now: int) -> Reply:
+    def _update(self, reference: bytes, body: bytes, now: int) -> Reply:
         request = requests.read_report(body)
         session = self.sessions.get(reference)
         known = self._known(reference, session, "update", request.sequence)
@@ -199,7 +202,7 @@ class Chf:
         self._remember(session, answer)
         return answer.reply()
 
-    def _release(self, reference: str, body: bytes, now: int) -> Reply:
+    def _release(self, reference: bytes, body: bytes, now: int) -> Reply:
         request = requests.read_report(body)
         session = self.sessions.get(reference)
         known = self._known(reference, session, "release", request.sequence)
@@ -208,14 +211,15 @@ class Chf:
         session = self._check_session(reference, session, request)
         for usage in request.usages:
             if usage.containers:
-                self._debit(self._quota(session, usage), usage)
+                quota = session.quotas.get(usage.rating_group) or self._open_quota(session, usage)
+                self._debit(quota, usage)
         answer = Answer("release", 204, request.sequence, b"")
         history = self._remember(session, answer)
         self._closed.put(reference, history, now)
         self._end(session, "released")
         return answer.reply()
 
-    def _known(self, reference: str, session: Session | None, operation: str, sequence: int) -> Answer | None:
+    def _known(self, reference: bytes, session: Session | None, operation: str, sequence: int) -> Answer | None:
         """The answer to a repeat, of an open session or one that was just released."""
         history = self._closed.get(reference) if session is None else session.answers
         known = None if history is None else history.find(operation, sequence)
@@ -223,18 +227,19 @@ class Chf:
             self.requests[operation, "repeated"] += 1
         return known
 
-    def _check_session(self, reference: str, session: Session | None, request: ChargingRequest) -> Session:
+    def _check_session(self, reference: bytes, session: Session | None, request: ChargingRequest) -> Session:
         if session is None:
-            raise Problem(404, "CONTEXT_NOT_FOUND", f"there is no charging session {reference}")
+            raise Problem(
+                404, "CONTEXT_NOT_FOUND", f"there is no charging session {reference.decode('ascii', 'replace')}"
+            )
         if request.subscriber and request.subscriber != session.account.subscriber:
             reason = "is not the subscriber of this charging session"
             raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/subscriberIdentifier", reason)])
         if request.sequence <= session.sequence:
             reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
             raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
-        groups = session.quotas.keys() | {usage.rating_group for usage in request.usages}
-        if len(groups) > requests.MAX_RATING_GROUPS:
-            reason = f"a charging session has at most {requests.MAX_RATING_GROUPS} rating groups"
+        if len(session.quotas) + len(request.usages) > requests.MAX_RATING_GROUPS:
+            reason = f"with those of the session there are more than {requests.MAX_RATING_GROUPS} rating groups"
             raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/multipleUnitUsage", reason)])
         return session
 
@@ -244,7 +249,7 @@ class Chf:
         if session.answers is None:
             session.answers = AnswerHistory()
         session.answers.add(answer)
-        self.requests[answer.operation, str(answer.status)] += 1
+        self.requests[answer.operation, answer.status] += 1
         return session.answers
 
     def _end(self, session: Session, how: str) -> None:
@@ -257,18 +262,14 @@ class Chf:
 
     def _charge(self, session: Session, usages: list[Usage]) -> list[bytes]:
         """Debits what was used, then grants what is asked for: all debits first, so that no grant takes their credit."""
-        quotas = [self._quota(session, usage) for usage in usages]
-        for quota, usage in zip(quotas, usages, strict=True):
+        asking = []
+        for usage in usages:
+            quota = session.quotas.get(usage.rating_group) or self._open_quota(session, usage)
             if usage.containers:
                 self._debit(quota, usage)
-        information = []
-        for quota, usage in zip(quotas, usages, strict=True):
             if usage.requested is not None:
-                if quota.group.rated:
-                    information.append(quota.grant(requests.amount(usage.requested, quota.group.unit)))
-                else:
-                    information.append(not_granted(usage.rating_group, b"RATING_FAILED"))
-        return information
+                asking.append((quota, usage.requested))
+        return [quota.grant(requests.amount(requested, quota.group.unit)) for quota, requested in asking]
 
     def _debit(self, quota: Quota, usage: Usage) -> None:
         units = usage.used(quota.group.unit)
@@ -278,29 +279,33 @@ class Chf:
         if usage.requested is None and usage.returns_quota():
             quota.give_back()
 
-    def _quota(self, session: Session, usage: Usage) -> Quota:
-        quota = session.quotas.get(usage.rating_group)
-        if quota is None:
-            # A rating group that the plan does not know is still counted, in the kind of unit that was reported.
-            units = usage.containers or ([usage.requested] if usage.requested else [])
-            group = self.tariffs.find(usage.rating_group) or self.tariffs.unrated(units)
-            balance = None if group.counter is None else session.account.balance(group.counter)
-            quota = session.quotas[usage.rating_group] = Quota(usage.rating_group, group, balance)
+    def _open_quota(self, session: Session, usage: Usage) -> Quota:
+        # A rating group that the plan does not know is still counted, in the kind of unit that was reported.
+        units = usage.containers or ([usage.requested] if usage.requested else [])
+        group = self.tariffs.find(usage.rating_group) or self.tariffs.unrated(units)
+        balance = None if group.counter is None else session.account.balance(group.counter)
+        quota = session.quotas[usage.rating_group] = Quota(usage.rating_group, group, balance)
         return quota
 
 
-def _route(method: bytes, path: bytes) -> tuple[str, str]:
+def _idle_time(session_expiry_s: float, pace: float | None) -> int | None:
+    """The idle time after which a session expires, in ns of `now`; None: never."""
+    return int(session_expiry_s * _NS_PER_S / (pace or 1.0)) if session_expiry_s else None
+
+
+def _route(method: bytes, path: bytes) -> tuple[str, bytes]:
     """Operation and ChargingDataRef of a request."""
-    path = path.partition(b"?")[0]
     if path == COLLECTION:
-        operation, reference = "create", ""
+        operation, reference = "create", b""
     else:
-        start, _, action = path.rpartition(b"/")
-        parent, _, name = start.rpartition(b"/")
-        if parent != COLLECTION or action not in (b"update", b"release") or not name:
+        reference, _, action = path.partition(b"?")[0].removeprefix(_ITEMS).rpartition(b"/")
+        known = _ACTIONS.get(action)
+        if known is None or b"/" in reference or not reference or not path.startswith(_ITEMS):
+            if path.startswith(COLLECTION + b"?"):
+                return _route(method, COLLECTION)
             detail = f"there is nothing at this path; sessions are created at {COLLECTION.decode()}"
             raise Problem(404, "RESOURCE_URI_STRUCTURE_NOT_FOUND", detail)
-        operation, reference = action.decode(), name.decode("ascii", "replace")
+        operation = known
     if method != b"POST":
         raise Problem(405, None, "only POST is possible here", headers=[(b"allow", b"POST")])
     return operation, reference

@@ -89,7 +89,7 @@ def _line(session: Session, quota: Quota, end: bytes) -> bytes:
         b'{"ref":"%b","key":%b,"subscriber":%b,"rg":%d,"unit":"%b","counter":%b,"units":%d,"debited":%d,'
         b'"overused":%d,"reports":%d,"open":%b,"end":"%b"}\n'
     ) % (
-        session.reference.encode(),
+        session.reference,
         orjson.dumps(f"{subscriber}/{session.charging_id}"),
         orjson.dumps(subscriber),
         quota.number,

@@ -10,7 +10,6 @@ A debit is the growth of that cost; a reservation is the growth a grant could ca
 
 from __future__ import annotations
 
-
 from simulator.sandbox.accounts import Balance
 from simulator.sandbox.requests import UINT32, UINT64
 
@@ -37,6 +36,7 @@ class RatingGroup:
         "fragments",
         "grant",
         "holding_time",
+        "is_plain",
         "max_grant",
         "number",
         "per",
@@ -80,6 +80,8 @@ class RatingGroup:
         self.rounding = rounding
         self.price = price
         self.per = per
+        self.is_plain = rounding == 1 and price == per
+        """Whether the cost of so many units is that number; it is for most, and spares the arithmetic."""
         self.rated = rated
         self.fragments: dict[tuple[int, bool], bytes] = {}
         # Running totals over all sessions, so that nobody has to walk through the sessions for them.
@@ -88,12 +90,11 @@ class RatingGroup:
         self.reserved = 0
 
     def cost(self, units: int) -> int:
-        """What so many units of one session cost, in units of the counter."""
-        if self.counter is None:
-            return 0
-        if self.rounding > 1:
-            units = -(-units // self.rounding) * self.rounding
-        return units if self.price == self.per else -(-units * self.price // self.per)
+        """What so many units of one session cost, in units of the counter, if there is one."""
+        if self.is_plain:
+            return units
+        units = -(-units // self.rounding) * self.rounding
+        return -(-units * self.price // self.per)
 
     def affordable(self, used: int, budget: int) -> int:
         """The most units that can follow `used` so that the cost of all stays within `budget`."""
@@ -152,13 +153,12 @@ class Quota:
         self.units += units
         group = self.group
         group.units += units
-        self.granted = max(0, self.granted - units)
+        self.granted = self.granted - units if units < self.granted else 0
         balance = self.balance
         if balance is None:
             return
-        cost = group.cost(self.units)
-        growth = cost - self.debited
-        self.debited = cost
+        growth = group.cost(self.units) - self.debited
+        self.debited += growth
         group.debited += growth
         balance.used += growth
         self._unreserve(min(growth, self.reserved))
@@ -177,8 +177,9 @@ class Quota:
         group = self.group
         balance = self.balance
         if balance is None:
-            return not_granted(self.number, b"QUOTA_MANAGEMENT_NOT_APPLICABLE")
-        self.give_back()
+            return self._grant_free(wanted)
+        if self.reserved:
+            self._unreserve(self.reserved)
         wanted = min(wanted or group.grant, group.max_grant)
         available = balance.total - balance.reserved - balance.used
         growth = group.cost(self.units + wanted) - self.debited
@@ -188,9 +189,23 @@ class Quota:
                 return not_granted(self.number, b"QUOTA_LIMIT_REACHED")
             growth = group.cost(self.units + wanted) - self.debited
         self.granted = wanted
-        self._reserve(growth)
-        final = group.cost(self.units + wanted + 1) - self.debited > available
+        self.reserved = growth
+        balance.reserved += growth
+        group.reserved += growth
+        final = growth == available or group.cost(self.units + wanted + 1) - self.debited > available
         return group.granted(wanted, final)
+
+    def _grant_free(self, wanted: int) -> bytes:
+        """Zero-rated: nothing is reserved, but it is granted in pieces, so that the SMF reports and the books are kept.
+
+        QUOTA_MANAGEMENT_NOT_APPLICABLE would do too, but a session with nothing else in it would then be silent until
+        it expires.
+        """
+        group = self.group
+        if not group.rated:
+            return not_granted(self.number, b"RATING_FAILED")
+        self.granted = min(wanted or group.grant, group.max_grant)
+        return group.granted(self.granted, False)
 
     def buy(self, wanted: int) -> bytes | None:
         """Debits an event at once (IEC): all of it, or None when the balance is short."""
@@ -201,12 +216,6 @@ class Quota:
             return None
         self.debit(wanted)
         return event_granted(self.number, group.unit, wanted)
-
-    def _reserve(self, cost: int) -> None:
-        assert self.balance is not None
-        self.reserved = cost
-        self.balance.reserved += cost
-        self.group.reserved += cost
 
     def _unreserve(self, cost: int) -> None:
         assert self.balance is not None

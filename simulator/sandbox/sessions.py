@@ -17,7 +17,7 @@ class Session:
 
     __slots__ = ("account", "answers", "charging_id", "quotas", "reference", "sequence", "touched")
 
-    def __init__(self, reference: str, account: Account, charging_id: int | str, sequence: int) -> None:
+    def __init__(self, reference: bytes, account: Account, charging_id: int | str, sequence: int) -> None:
         self.reference = reference
         self.account = account
         self.charging_id = charging_id
@@ -35,12 +35,12 @@ class Session:
 
 
 class Sessions:
-    """The open sessions, the one that was not updated for longest first; all expire after the same idle time (ns)."""
+    """The open sessions, the one that was not updated for longest first; all expire after the same idle time (ns; None: never)."""
 
     __slots__ = ("_idle", "_open")
 
-    def __init__(self, idle: int) -> None:
-        self._open: OrderedDict[str, Session] = OrderedDict()
+    def __init__(self, idle: int | None) -> None:
+        self._open: OrderedDict[bytes, Session] = OrderedDict()
         self._idle = idle
 
     def __len__(self) -> int:
@@ -49,7 +49,7 @@ class Sessions:
     def __iter__(self) -> Iterator[Session]:
         return iter(self._open.values())
 
-    def get(self, reference: str) -> Session | None:
+    def get(self, reference: bytes) -> Session | None:
         """The open session with that reference."""
         return self._open.get(reference)
 
@@ -70,9 +70,9 @@ class Sessions:
     def next_expiry(self) -> int | None:
         """When the next session expires if nothing is heard of it (ns)."""
         oldest = next(iter(self._open.values()), None)
-        return None if oldest is None else oldest.touched + self._idle
+        return None if oldest is None or self._idle is None else oldest.touched + self._idle
 
     def expired(self, now: int) -> Session | None:
         """One session whose idle time is over, None if there is no more."""
-        oldest = next(iter(self._open.values()), None)
-        return oldest if oldest is not None and oldest.touched + self._idle <= now else None
+        expiry = self.next_expiry()
+        return next(iter(self._open.values())) if expiry is not None and expiry <= now else None

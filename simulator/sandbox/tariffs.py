@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from simulator.config import RatingPlan, Terms
 from simulator.sandbox.rating import RatingGroup
 
 _UNITS = ("totalVolume", "serviceSpecificUnits", "time")
@@ -27,7 +28,7 @@ class Tariffs:
         self.session_expiry_s = session_expiry_s
 
     @classmethod
-    def of(cls, plan: Any) -> Tariffs:
+    def of(cls, plan: RatingPlan) -> Tariffs:
         """The tariffs of a rating plan."""
         return cls(
             [_rating_group(number, rule) for number, rule in plan.rating_groups.items()],
@@ -50,7 +51,7 @@ class Tariffs:
         return self._unrated[next((unit for unit in _UNITS if unit in names), "totalVolume")]
 
 
-def _rating_group(number: int, terms: Any) -> RatingGroup:
+def _rating_group(number: int, terms: Terms[int]) -> RatingGroup:
     return RatingGroup(
         number,
         terms.unit,
