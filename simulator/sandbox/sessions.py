@@ -35,7 +35,7 @@ class Session:
 
 
 class Sessions:
-    """The open sessions, the one that was not updated for longest first; all expire after the same idle time (ns; None: never)."""
+    """The open sessions, the one that was silent for longest first; all expire after the same `idle` (ns; None: never)."""
 
     __slots__ = ("_idle", "_open")
 
