@@ -61,10 +61,13 @@ KINDS_FOR: dict[Service, tuple[Kind, ...]] = {
 }
 
 
-def _refuse(why: str) -> Callable[[object], None]:
-    def refuse(given: object) -> None:
-        if given is not None:
+def _refuse(why: str) -> Callable[[object], object]:
+    """For what other alternatives of a mapping have: nothing but the default is taken."""
+
+    def refuse(given: object) -> object:
+        if given:
             raise problem(f"does not belong here: {why}")
+        return given
 
     return refuse
 
@@ -212,7 +215,7 @@ class TimeGroup(_RatingGroup):
     volume: Durations | None = None
     """Seconds this rating group uses in all; null: until the session ends."""
     throughput: Annotated[None, BeforeValidator(_refuse("time passes at one second per second"))] = None
-    uplink_share: Annotated[None, BeforeValidator(_refuse("time has no direction"))] = None
+    uplink_share: Annotated[float, BeforeValidator(_refuse("time has no direction"))] = 0.0
 
 
 class UnitsGroup(_RatingGroup):
@@ -224,7 +227,7 @@ class UnitsGroup(_RatingGroup):
     """Units this rating group uses in all; null: as many as come until the session ends."""
     throughput: Annotated[Distribution, Drawn(Rate)] | None = None
     """Units per second, drawn for each burst."""
-    uplink_share: Annotated[None, BeforeValidator(_refuse("units have no direction"))] = None
+    uplink_share: Annotated[float, BeforeValidator(_refuse("units have no direction"))] = 0.0
 
 
 RatingGroup = VolumeGroup | TimeGroup | UnitsGroup
