@@ -1,8 +1,26 @@
 """Measuring: latency histograms, interval snapshots that merge, thresholds and the generator's own health."""
 
+from simulator.measure.health import Health, Vitals, judge_generator
 from simulator.measure.histogram import Histogram
 from simulator.measure.recorder import Recorder
 from simulator.measure.snapshot import Gauge, Merge, Phase, Snapshot, key
+from simulator.measure.thresholds import Threshold, ThresholdError, VerdictLine, parse_threshold
 from simulator.measure.totals import Totals
 
-__all__ = ["Gauge", "Histogram", "Merge", "Phase", "Recorder", "Snapshot", "Totals", "key"]
+__all__ = [
+    "Gauge",
+    "Health",
+    "Histogram",
+    "Merge",
+    "Phase",
+    "Recorder",
+    "Snapshot",
+    "Threshold",
+    "ThresholdError",
+    "Totals",
+    "VerdictLine",
+    "Vitals",
+    "judge_generator",
+    "key",
+    "parse_threshold",
+]
