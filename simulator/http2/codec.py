@@ -182,3 +182,9 @@ def check_values(headers: Sequence[Header]) -> None:
 def status_of(headers: Sequence[Header]) -> int:
     """The status of an answer; the libraries have checked that it is there and where it is."""
     return int(headers[0][1])
+
+
+def goaway_detail(code: int, debug_data: bytes) -> str:
+    """One printable line for a GOAWAY."""
+    words = debug_data[:200].decode("ascii", "replace")
+    return f"{error_name(code)} ({words!r})" if words else error_name(code)

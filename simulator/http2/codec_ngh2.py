@@ -35,6 +35,7 @@ from simulator.http2.codec import (
     StreamsExhaustedError,
     check_values,
     error_name,
+    goaway_detail,
     status_of,
 )
 from simulator.http2.messages import Answer, FailureKind, Header
@@ -66,6 +67,8 @@ class _Ngh2Codec:
         """Bodies that came in more than one DATA frame."""
         self._reset_by_peer = 0
         """The stream that the peer reset last; its StreamClosed follows at once."""
+        self._cancelled: set[int] = set()
+        """Streams that we reset; their StreamClosed is still to come, and is no event to anybody."""
         self._greeted = False
         self._closed = False
         self.unsent_octets = self._connection.queued_body_size
@@ -74,6 +77,7 @@ class _Ngh2Codec:
         """See `Codec.cancel`."""
         self._forget(stream_id)
         if not self._closed:
+            self._cancelled.add(stream_id)
             self._connection.reset_stream(stream_id, error_code)
 
     def ping(self, data: bytes) -> None:
@@ -155,13 +159,13 @@ class _Ngh2Codec:
             case ngh2.StreamReset():
                 self._reset_by_peer = event.stream_id
             case ngh2.GoAwayReceived():
-                detail = _goaway_detail(event.error_code, event.debug_data)
+                detail = goaway_detail(event.error_code, event.debug_data)
                 out.append(GoingAway(event.last_stream_id, event.error_code, detail))
             case ngh2.PingAcknowledged():
                 out.append(Pong(event.opaque_data))
             case ngh2.ConnectionClosed():
                 self._closed = True
-                out.append(Closed(event.error_code, _goaway_detail(event.error_code, event.debug_data)))
+                out.append(Closed(event.error_code, goaway_detail(event.error_code, event.debug_data)))
 
 
 class Ngh2Client(_Ngh2Codec):
@@ -225,8 +229,11 @@ class Ngh2Client(_Ngh2Codec):
             self._complete[stream_id] = answer
 
     def _on_broken(self, event: StreamClosed, out: list[Event]) -> None:
-        """A stream closed without a complete answer. Cancelled ones come by as well; their owner forgot them."""
+        """A stream closed without a complete answer."""
         stream_id = event.stream_id
+        if stream_id in self._cancelled:
+            self._cancelled.remove(stream_id)
+            return
         by_peer = stream_id == self._reset_by_peer
         self._forget(stream_id)
         if event.error_code == REFUSED_STREAM:
@@ -255,6 +262,24 @@ class Ngh2Server(_Ngh2Codec):
     def __init__(self, limits: CodecLimits) -> None:
         super().__init__(ngh2.Role.SERVER, limits, {MAX_CONCURRENT_STREAMS: limits.streams})
         self._partial: dict[int, Request] = {}
+        self._going_away = False
+        self._refused_bodies: list[int] = []
+
+    def goaway(self, error_code: int = NO_ERROR) -> None:
+        """See `Codec.goaway`."""
+        self._going_away = True
+        super().goaway(error_code)
+
+    def send(self) -> tuple[bytes, list[Event]]:
+        """See `Codec.send`."""
+        octets, events = super().send()
+        if self._refused_bodies:  # the 413 has left; a reset queued earlier would have overtaken it
+            refused, self._refused_bodies = self._refused_bodies, []
+            for stream_id in refused:
+                self.cancel(stream_id, NO_ERROR)
+            more, more_events = super().send()
+            return octets + more, events + more_events
+        return octets, events
 
     def respond(self, stream_id: int, headers: Sequence[Header], body: bytes) -> bool:
         """See `ServerCodec.respond`."""
@@ -279,13 +304,17 @@ class Ngh2Server(_Ngh2Codec):
             if isinstance(event, DataReceived):
                 self._on_data(event, out)
             elif isinstance(event, RequestReceived):
+                if self._going_away:
+                    continue  # above the last stream of our GOAWAY: the client will repeat it elsewhere
                 request = Request(event.stream_id, event.headers, b"")
                 if event.end_stream:
                     out.append(request)
                 else:
                     self._partial[event.stream_id] = request
             elif isinstance(event, StreamClosed):
-                if event.error_code != NO_ERROR:
+                if event.stream_id in self._cancelled:
+                    self._cancelled.remove(event.stream_id)
+                elif event.error_code != NO_ERROR:
                     self._on_broken(event, out)
             else:
                 self._on_rare(event, out)
@@ -311,10 +340,4 @@ class Ngh2Server(_Ngh2Codec):
         """413 as soon as the limit is passed; then the peer is asked to stop sending (RFC 9113 8.1)."""
         self._forget(stream_id)
         self._connection.send_response(stream_id, [(b":status", b"413")], end_stream=True)
-        self._connection.reset_stream(stream_id, NO_ERROR)
-
-
-def _goaway_detail(code: int, debug_data: bytes) -> str:
-    """One printable line for a GOAWAY."""
-    words = debug_data[:200].decode("ascii", "replace")
-    return f"{error_name(code)} ({words!r})" if words else error_name(code)
+        self._refused_bodies.append(stream_id)
