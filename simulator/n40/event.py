@@ -71,6 +71,11 @@ class OneTimeEvent:
             return self.outstanding
         return None
 
+    @property
+    def lost_records(self) -> bool:
+        """An event is over with its only answer; nothing is lost on the way."""
+        return False
+
     def next_records(self) -> list[UsageRecord]:
         """Return what it used and reported, once it is over."""
         if self.end is None:

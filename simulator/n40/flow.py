@@ -39,7 +39,7 @@ class Flow:
         self.volume = volume
         self.used = 0  # units since the flow began
         self.active_ns = 0  # time with traffic before this burst
-        self.first_use = 0  # moments of the first and last use since `mark`
+        self.first_use = NEVER  # moments of the first and last use since `mark`
         self.last_use = 0
         self.index = -1
         self.base = 0  # units used before this burst
@@ -104,7 +104,7 @@ class Flow:
                 step = min(left, self._burst_end(limit, busy_limit) - self.elapsed)
                 if step <= 0 or self.used >= limit:
                     return
-                if not self.first_use:
+                if self.first_use == NEVER:
                     self.first_use = now - left
                 self.elapsed += step
                 self.used = min(limit, self.base + self.rate * self.elapsed // NS_PER_S)
@@ -120,4 +120,4 @@ class Flow:
 
     def mark(self) -> None:
         """Begin a new container: forget when it was first used."""
-        self.first_use = 0
+        self.first_use = NEVER

@@ -135,6 +135,11 @@ class ChargingSession:
             return self.outstanding
         return None
 
+    @property
+    def lost_records(self) -> bool:
+        """Whether the CHF lost a charging session whose records are to be fetched."""
+        return self.lost is not None
+
     def next_records(self) -> list[UsageRecord]:
         """Return the records of charging sessions that are over, once."""
         records = self.lost or []
@@ -429,6 +434,7 @@ class ChargingSession:
             group.advance(now)
             group.asks = False
             units.append(self._report(group, last, stamp, now))
+            group.drop_quota(State.STOPPED)  # traffic has ended; none passes while the answer is awaited
         started = context.timestamps.stamp(self.started)
         body = context.messages.release(
             self.subscriber, self.charging_id, stamp, self.sequence, b",".join(units), started
@@ -454,7 +460,7 @@ class ChargingSession:
         else:
             amount = b'"%b":%d' % (spec.unit.encode(), units)
         information = b""
-        if flow.first_use:
+        if flow.first_use != NEVER:
             stamps = self.context.timestamps
             information = self.context.messages.container_information(
                 self.subscriber, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)

@@ -1,0 +1,52 @@
+"""Audit records: what each session used, reported and saw acknowledged, one line per rating group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from simulator.fleet.session import LiveSession
+from simulator.measure import Recorder
+from simulator.n40 import UsageRecord
+
+
+class Books:
+    """Writes the records of ended sessions, and counts their units."""
+
+    __slots__ = ("_counters", "_lines", "_write")
+
+    def __init__(self, recorder: Recorder, write: Callable[[bytes], None]) -> None:
+        self._counters = recorder.counters
+        self._lines: list[bytes] = []
+        self._write = write
+
+    def enter(self, live: LiveSession, records: list[UsageRecord]) -> None:
+        """Enter what a charging session left behind."""
+        subscriber = live.function.book.subscriber_identifier(live.session.subscriber)
+        for record in records:
+            unit = record.unit
+            counters = self._counters
+            counters[f"units|used|{unit}"] += record.used
+            counters[f"units|acknowledged|{unit}"] += record.acknowledged
+            line = {
+                "ref": record.reference.decode() or None,
+                "key": f"{subscriber}/{live.session.charging_id}",
+                "subscriber": subscriber,
+                "usage": live.usage.name,
+                "operation": live.usage.charging,
+                "rg": record.rating_group,
+                "unit": unit,
+                "used": record.used,
+                "reported": record.reported,
+                "acknowledged": record.acknowledged,
+                "doubt": record.doubt,
+                "end": record.end,
+            }
+            self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+    def flush(self) -> None:
+        """Hand over what has been entered."""
+        if self._lines:
+            self._write(b"".join(self._lines))
+            self._lines.clear()

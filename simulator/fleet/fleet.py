@@ -1,0 +1,339 @@
+"""The fleet: starts sessions when they are due, lets their time pass, and turns their requests into exchanges.
+
+No sockets and no clock: `now` is wall time (monotonic ns), exchanges go out through `transmit`, and their results come back
+through `Exchange.on_done`. So a whole fleet runs in virtual time against a charging function in memory.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from operator import itemgetter
+
+from simulator.config import Profile
+from simulator.fleet.books import Books
+from simulator.fleet.network_functions import NetworkFunction, build_network_functions
+from simulator.fleet.pace import NowTimestamps, Pace, timestamps
+from simulator.fleet.population import Population, Start
+from simulator.fleet.scheduler import Schedule
+from simulator.fleet.series import Series
+from simulator.fleet.session import LiveSession
+from simulator.fleet.usage import Usage, build_usages
+from simulator.http2 import Answer, Exchange, Failure, FailureKind
+from simulator.measure import Recorder
+from simulator.n40 import Delivery, DeliveryPolicy, End, Operation, Request, read_answer
+from simulator.n40.flow import NEVER
+
+NS_PER_S = 1_000_000_000
+LATEST_START = NS_PER_S
+"""An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
+GOOD_ENDS = (End.COMPLETED, End.UNCHARGED)
+METHOD = (b":method", b"POST")
+CONTENT_TYPE = (b"content-type", b"application/json")
+ACCEPT = (b"accept", b"application/json, application/problem+json")
+NO_ANSWER = frozenset({FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED})
+"""Failures after which nothing was sent and there is no point in another attempt at once, where they are safe to repeat."""
+
+Transmit = Callable[[NetworkFunction, Exchange, "bytes | None", int], None]
+"""Send an exchange of a network function, to the configured target or to the origin that a Location named; at `now`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """Which part of the fleet this is: worker `index` of `workers`."""
+
+    index: int = 0
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where requests go: the pseudo headers of the target, and the path under which its API begins."""
+
+    scheme: bytes
+    authority: bytes
+    root: bytes = b""
+
+    @property
+    def origin(self) -> bytes:
+        """Scheme and authority, as an absolute Location would name them."""
+        return self.scheme + b"://" + self.authority.lower()
+
+    @property
+    def resource(self) -> bytes:
+        """Path of the chargingdata collection (TS 32.291 6.1.3.1)."""
+        return self.root + b"/nchf-convergedcharging/v3/chargingdata"
+
+
+class Fleet:
+    """One worker's devices. `epoch` is the UTC time in ns at `t0`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        seed: int,
+        share: Share,
+        destination: Destination,
+        recorder: Recorder,
+        transmit: Transmit,
+        write_record: Callable[[bytes], None],
+        t0: int,
+        epoch: int,
+    ) -> None:
+        self.profile = profile
+        self.pace = Pace(t0, profile.pace)
+        self.recorder = recorder
+        self.books = Books(recorder, write_record)
+        self.functions = build_network_functions(profile, share.index)
+        self._stamps = timestamps(profile.timestamps, epoch, profile.pace)
+        self._destination = destination
+        self._usages = build_usages(profile, self.functions, self._stamps, destination.resource)
+        self._series = Series(recorder, self._usages)
+        self._population = Population(profile, seed, share.index, share.workers)
+        self._transmit = transmit
+        self._counters = recorder.counters
+        self._policy = DeliveryPolicy(timeout=int(profile.timeouts.request * NS_PER_S), repeats=profile.repeats)
+        self._schedule: Schedule[LiveSession | Start] = Schedule()
+        self._pending = 0  # starts in the schedule
+        self._arrivals = self._merge()
+        self._next_start = next(self._arrivals, None)
+        self._open: dict[int, LiveSession] = {}
+        self._awaiting = 0
+        self._draining = False
+        self.abandoned = 0
+
+    # -- out ----------------------------------------------------------------------------------------------------------
+
+    @property
+    def open_sessions(self) -> int:
+        """PDU sessions and events that have begun and not ended."""
+        return len(self._open)
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is open and nothing will start any more."""
+        return not self._open and self._next_start is None and not self._pending
+
+    def next_deadline(self) -> int:
+        """When `on_time` is due, in wall time."""
+        scheduled = self._schedule.next()
+        moment = NEVER if scheduled is None else scheduled
+        if self._next_start is not None:
+            moment = min(moment, self.pace.t0 + self._next_start.moment)
+        return moment
+
+    def set_gauges(self) -> None:
+        """Put levels into the recorder, before a cut."""
+        self.recorder.gauge("sessions_open", len(self._open))
+        self.recorder.gauge("in_flight", self._awaiting)
+
+    # -- in -----------------------------------------------------------------------------------------------------------
+
+    def on_time(self, now: int) -> None:
+        """Start what is due and let time pass for the sessions that asked to be woken."""
+        if isinstance(self._stamps, NowTimestamps):
+            self._stamps.now = now - self.pace.t0
+        start = self._next_start
+        while start is not None and self.pace.t0 + start.moment <= now:
+            self._arrive(start, now)
+            start = self._next_start = next(self._arrivals, None)
+        while (due := self._schedule.due(now)) is not None:
+            _, item = due
+            if isinstance(item, Start):
+                self._pending -= 1
+                self._begin(item, now)
+            elif item.session.end is None:
+                self._wake(item, now)
+
+    def drain(self, now: int, timeout: int) -> None:
+        """Start nothing more, and release what is open at a steady rate, well within `timeout` ns."""
+        self._draining = True
+        self._next_start = None
+        lives = [live for live in self._open.values() if live.usage.charging == "SCUR"]
+        window = min(timeout // 2, int(len(lives) / max(self.profile.load.rate or 0.0, 1.0) * NS_PER_S))
+        for position, live in enumerate(lives):
+            moment = now + window * position // max(1, len(lives))
+            live.ends_at = min(live.ends_at, max(live.clock, self.pace.session_time(moment)))
+            self._schedule.add(moment, live)
+
+    def abandon(self) -> None:
+        """The drain's time is over: sessions that are still open stay open at the CHF, and are entered as such."""
+        for live in list(self._open.values()):
+            live.session.abandon()
+            self.abandoned += 1
+            self._count_end(live)
+        self._open.clear()
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    def _merge(self) -> Iterator[Start]:
+        """All starts in order of time."""
+        if self.profile.load.mode == "closed":
+            for start in self._population.devices():
+                self._pending += 1
+                self._schedule.add(self.pace.t0 + start.moment, start)
+            return iter(())
+        return heapq.merge(self._population.open_at_start(), self._population.arrivals(), key=itemgetter(0))
+
+    def _arrive(self, start: Start, now: int) -> None:
+        self._counters["arrivals|intended"] += 1
+        if now - self.pace.t0 - start.moment > LATEST_START:
+            self._counters["arrivals|dropped|late"] += 1
+        else:
+            self._begin(start, now, counted=True)
+
+    def _begin(self, start: Start, now: int, *, counted: bool = False) -> None:
+        """Start one session, unless its subscriber has one of this usage open already, or too many are open."""
+        if self._draining:
+            return
+        if not counted:
+            self._counters["arrivals|intended"] += 1
+        usage = self._usages[start.usage]
+        slot = start.subscriber * len(self._usages) + start.usage
+        if slot in self._open or len(self._open) >= self.profile.load.max_in_flight:
+            reason = "busy" if slot in self._open else "limit"
+            self._counters[f"arrivals|dropped|{reason}"] += 1
+            self._again(start.device, start.number, now)
+            return
+        self._counters["arrivals|started"] += 1
+        self._counters[usage.started] += 1
+        moment = self.pace.session_time(self.pace.t0 + start.moment)
+        session, ends_at = usage.start(
+            start.subscriber, start.number, start.key, moment, self._population.subscribers, residual=start.residual
+        )
+        function = usage.function(start.subscriber)
+        live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
+        live.clock = moment
+        self._open[slot] = live
+        session.start(moment)
+        self._proceed(live, now)
+
+    def _wake(self, live: LiveSession, now: int) -> None:
+        live.on_time(self.pace.session_time(now))
+        self._proceed(live, now)
+
+    def _proceed(self, live: LiveSession, now: int) -> None:
+        """After a session was told something: send what it wants sent, see it off, or come back when it is due."""
+        session = live.session
+        while True:
+            request = session.next_request()
+            if request is not None:
+                self._send(live, request, now)
+                return
+            if session.end is not None:
+                self._see_off(live, now)
+                return
+            if session.outstanding is not None:
+                return
+            deadline = live.next_deadline()
+            if not self.pace.flat_out:
+                if deadline < NEVER:
+                    self._schedule.add(self.pace.wall_time(deadline), live)
+                return
+            self._jump(live, deadline)
+
+    @staticmethod
+    def _jump(live: LiveSession, deadline: int) -> None:
+        """Flat out: no waiting; a session with nothing ahead of it is over."""
+        if deadline == NEVER:
+            live.session.stop(live.clock)
+        else:
+            live.clock = max(live.clock, deadline)
+            live.on_time(live.clock)
+
+    def _see_off(self, live: LiveSession, now: int) -> None:
+        del self._open[live.slot]
+        self._count_end(live)
+        self._again(live.device, live.number, now)
+
+    def _count_end(self, live: LiveSession) -> None:
+        end = live.session.end
+        if end in GOOD_ENDS:
+            self._counters[f"sessions|completed|{live.usage.name}"] += 1
+        else:
+            self._counters[f"sessions|failed|{live.usage.name}|{end}"] += 1
+        self.books.enter(live, live.session.next_records())
+
+    def _again(self, device: int, number: int, now: int) -> None:
+        """Closed loop: the device thinks, then starts its next session."""
+        if device < 0 or self._draining:
+            return
+        start = self._population.next_of(device, number + (self.profile.load.devices or 0), now - self.pace.t0)
+        if start is not None and start.moment < self.profile.load.duration * NS_PER_S:
+            self._pending += 1
+            self._schedule.add(self.pace.t0 + start.moment, start)
+
+    # -- requests -----------------------------------------------------------------------------------------------------
+
+    def _send(self, live: LiveSession, request: Request, now: int) -> None:
+        due = now if self.pace.flat_out else min(now, self.pace.wall_time(request.due))
+        live.delivery = Delivery(request, due, self._policy)
+        live.first_sent = 0
+        self._attempt(live, live.delivery, now)
+
+    def _attempt(self, live: LiveSession, delivery: Delivery, now: int) -> None:
+        body = delivery.body
+        request = delivery.request
+        destination = self._destination
+        origin = request.origin if request.origin != destination.origin else None
+        authority = destination.authority if origin is None else origin.partition(b"://")[2]
+        headers = [
+            METHOD,
+            (b":scheme", destination.scheme),
+            (b":authority", authority),
+            (b":path", request.path),
+            CONTENT_TYPE,
+            ACCEPT,
+            (b"content-length", b"%d" % len(body)),
+        ]
+        self._awaiting += 1
+        exchange = Exchange(headers, body, now + delivery.policy.timeout, self._on_done, live)
+        self._transmit(live.function, exchange, origin, now)
+
+    def _on_done(self, exchange: Exchange, result: Answer | Failure, now: int) -> None:
+        self._awaiting -= 1
+        live = exchange.context
+        assert type(live) is LiveSession
+        delivery = live.delivery
+        if delivery is None or live.session.end is not None:
+            return  # abandoned meanwhile
+        if isinstance(self._stamps, NowTimestamps):
+            self._stamps.now = now - self.pace.t0
+        live.first_sent = live.first_sent or exchange.sent
+        if type(result) is Answer:
+            self._on_answer(live, delivery, exchange, result, now)
+        else:
+            assert type(result) is Failure
+            self._on_failure(live, delivery, exchange, result, now)
+
+    def _on_answer(self, live: LiveSession, delivery: Delivery, exchange: Exchange, result: Answer, now: int) -> None:
+        request = delivery.request
+        location = None
+        if request.operation is not Operation.RELEASE:
+            location = result.header(b"location")
+        answer = read_answer(request.operation, result.status, location, result.body)
+        answer.repeats = delivery.repeats
+        self._series.answered(live, delivery, exchange, answer, now)
+        live.delivery = None
+        live.session.on_answer(request.id, answer, live.clock if self.pace.flat_out else self.pace.session_time(now))
+        if live.session.lost_records:
+            self.books.enter(live, live.session.next_records())
+        self._proceed(live, now)
+
+    def _on_failure(
+        self, live: LiveSession, delivery: Delivery, exchange: Exchange, failure: Failure, now: int
+    ) -> None:
+        safe = failure.safe_to_repeat
+        self._counters[f"failures|{failure.kind}"] += 1
+        hopeless = safe and failure.kind in NO_ANSWER
+        if not hopeless and delivery.again(safe=safe):
+            self._series.repeated(live, delivery, exchange, now)
+            self._attempt(live, delivery, now)
+            return
+        self._series.failed(live, delivery, exchange, failure.kind, now)
+        live.delivery = None
+        moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
+        live.session.on_failure(delivery.request.id, moment, processed=delivery.processed or not safe)
+        self._proceed(live, now)

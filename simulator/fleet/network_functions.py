@@ -1,0 +1,70 @@
+"""The network functions of a fleet: SMF, PGW-C+SMF and SMSF instances, each with an identity and a pool of its own."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+
+from simulator.config import Profile
+from simulator.config.profile import NetworkFunction as NetworkFunctionConfig
+from simulator.fleet.subscribers import SubscriberBook
+from simulator.n40 import NetworkFunctionIdentity
+
+NAMESPACE = uuid.UUID("5d0f6a3c-3f0e-4f5e-9a55-8e5b6f2f6c01")
+"""Instance ids are UUIDs of version 5 under this name, so that a profile always has the same network functions."""
+
+SERVING_NODES = {"NR": "AMF", "EUTRA": "SGW"}
+CALLBACK_PORT = 18_100
+"""First port of the notifyUri; each worker has its own."""
+
+
+@dataclass(slots=True, kw_only=True)
+class NetworkFunction:
+    """One instance. `key` names it in figures, `notify_uri` is where the CHF would notify it."""
+
+    key: str
+    identity: NetworkFunctionIdentity
+    serving_node: NetworkFunctionIdentity
+    rat: str
+    book: SubscriberBook
+    notify_uri: str
+    service_centre: str = field(default="")
+
+
+def build_network_functions(profile: Profile, worker: int) -> dict[str, list[NetworkFunction]]:
+    """Return the instances by the names of the profile's definitions."""
+    return {
+        name: [_instance(profile, name, config, number, worker) for number in range(config.count)]
+        for name, config in profile.network_functions.items()
+    }
+
+
+def _instance(profile: Profile, name: str, config: NetworkFunctionConfig, number: int, worker: int) -> NetworkFunction:
+    plmn = config.plmn or profile.subscribers.home_plmn
+    mcc, mnc = plmn.mcc, plmn.mnc
+    domain = f"5gc.mnc{mnc:0>3}.mcc{mcc}.3gppnetwork.org"
+    key = f"{name}-{number + 1}"
+    identity = NetworkFunctionIdentity(
+        instance_id=str(uuid.uuid5(NAMESPACE, f"{profile.name}/{key}")),
+        node_functionality=config.node_functionality,
+        mcc=mcc,
+        mnc=mnc,
+        address=config.address or "127.0.0.1",
+        fqdn=config.fqdn or f"{key}.{domain}",
+    )
+    rat = str(config.rat)
+    serving = NetworkFunctionIdentity(
+        instance_id=str(uuid.uuid5(NAMESPACE, f"{profile.name}/{key}/serving")),
+        node_functionality=SERVING_NODES[rat],
+        mcc=mcc,
+        mnc=mnc,
+    )
+    return NetworkFunction(
+        key=key,
+        identity=identity,
+        serving_node=serving,
+        rat=rat,
+        book=SubscriberBook(profile.subscribers, config.location),
+        notify_uri=f"http://{identity.address}:{CALLBACK_PORT + worker}/nsmf-callback/n40",
+        service_centre=profile.subscribers.first_msisdn[:-4] + "0000",
+    )

@@ -1,0 +1,85 @@
+"""What is measured of each request: three latencies, how it ended, what the CHF said (no lookup is repeated per request)."""
+
+from __future__ import annotations
+
+from simulator.fleet.session import LiveSession
+from simulator.fleet.usage import SeriesKeys, Usage
+from simulator.http2 import Exchange
+from simulator.measure import Recorder, key
+from simulator.n40 import ChargingAnswer, Delivery, Operation, Outcome
+
+MAX_CAUSES = 200
+"""Causes are the CHF's words; beyond so many different ones the rest is counted together."""
+OTHER = "OTHER"
+LONGEST_CAUSE = 60
+
+
+class Series:
+    """Counts requests and collects their latencies, in microseconds, for the interval's cut."""
+
+    __slots__ = ("_causes", "_codes", "_counters", "_recorder")
+
+    def __init__(self, recorder: Recorder, usages: list[Usage]) -> None:
+        self._recorder = recorder
+        self._counters = recorder.counters
+        self._causes: set[str] = set()
+        self._codes: set[str] = set()
+        for usage in usages:
+            operations = (
+                (Operation.CREATE, Operation.UPDATE, Operation.RELEASE)
+                if usage.charging == "SCUR"
+                else (Operation.EVENT,)
+            )
+            for operation in operations:
+                for outcome in Outcome:
+                    usage.series[operation, outcome] = self._keys(usage.name, operation, outcome)
+
+    def _keys(self, usage: str, operation: Operation, outcome: Outcome) -> SeriesKeys:
+        queue, service, response = (
+            self._recorder.samples(key("latency_us", latency, operation, usage, outcome))
+            for latency in ("queue", "service", "response")
+        )
+        return SeriesKeys(key("requests", operation, usage, outcome), queue, service, response)
+
+    def answered(
+        self, live: LiveSession, delivery: Delivery, exchange: Exchange, answer: ChargingAnswer, now: int
+    ) -> None:
+        """The operation is over: the CHF answered."""
+        keys = live.usage.series[delivery.request.operation, answer.outcome]
+        self._counters[keys.requests] += 1
+        keys.queue.append((live.first_sent - delivery.due) // 1000)
+        keys.service.append((now - exchange.sent) // 1000)
+        keys.response.append((now - delivery.due) // 1000)
+        for group in answer.groups:
+            code = group.result_code
+            self._counters["result_codes|" + (code if code in self._codes else self._known(code, self._codes))] += 1
+        if answer.cause:
+            self._counters["causes|" + self._known(answer.cause, self._causes)] += 1
+
+    def repeated(self, live: LiveSession, delivery: Delivery, exchange: Exchange, now: int) -> None:
+        """An attempt failed and is made again: its service time counts, the operation goes on."""
+        self._counters[key("retransmitted", delivery.request.operation, live.usage.name)] += 1
+        if exchange.sent:
+            keys = live.usage.series[delivery.request.operation, Outcome.FAILED]
+            keys.service.append((now - exchange.sent) // 1000)
+
+    def failed(self, live: LiveSession, delivery: Delivery, exchange: Exchange, kind: str, now: int) -> None:
+        """The operation is over without an answer."""
+        keys = live.usage.series[delivery.request.operation, Outcome.FAILED]
+        self._counters[keys.requests] += 1
+        self._counters["causes|" + kind.upper()] += 1
+        keys.queue.append(((live.first_sent or now) - delivery.due) // 1000)
+        if exchange.sent:
+            keys.service.append((now - exchange.sent) // 1000)
+        keys.response.append((now - delivery.due) // 1000)
+
+    @staticmethod
+    def _known(name: str, names: set[str]) -> str:
+        """The label for a word of the CHF's: bounded in number and length, without the separator of labels."""
+        label = name[:LONGEST_CAUSE].replace("|", "/")
+        if label in names:
+            return label
+        if len(names) >= MAX_CAUSES:
+            return OTHER
+        names.add(label)
+        return label

@@ -1,0 +1,174 @@
+"""A fleet and a charging function in one virtual clock: exchanges take a given time each way, nothing sleeps, no sockets."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from simulator.config import Profile, load_plan, load_profile
+from simulator.fleet.fleet import Destination, Fleet, Share
+from simulator.fleet.network_functions import NetworkFunction
+from simulator.http2 import Answer, Exchange, Failure, FailureKind
+from simulator.measure import Recorder, Totals
+from simulator.sandbox.chf import Chf
+
+SECOND = 1_000_000_000
+MILLISECOND = 1_000_000
+START = 1_000 * SECOND
+EPOCH = 1_795_000_000 * SECOND
+
+Weather = Callable[["Message"], "str"]
+"""What happens to a message: "" all is well; "lost" the request never arrives; "answer lost" the charge was made and nobody hears;
+"refused" the stream is refused; "garbage" the answer cannot be read; "500" the CHF fails without doing anything."""
+
+
+@dataclass(slots=True)
+class Message:
+    """One attempt as the world saw it."""
+
+    at: int
+    worker: int
+    path: str
+    body: dict[str, Any]
+    raw: bytes
+    attempt: int
+    status: int = 0
+    answer: bytes = b""
+
+
+@dataclass
+class World:
+    """`workers` fleets of one profile against one CHF; `run()` lets time pass until nothing is open, or the time is over."""
+
+    profile: Profile
+    workers: int = 1
+    seed: int = 1
+    latency: int = 5 * MILLISECOND
+    weather: Weather = lambda message: ""
+    chf: Chf | None = None
+    keep: bool = True
+    messages: list[Message] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.now = START
+        self.events: list[tuple[int, int, Callable[[], None]]] = []
+        self.order = itertools.count()
+        self.chf = self.chf or Chf(load_plan(None), pace=self.profile.pace, epoch=EPOCH - START)
+        self.recorders = [Recorder(START) for _ in range(self.workers)]
+        self.fleets = [self._fleet(index) for index in range(self.workers)]
+        self.attempts: dict[bytes, int] = {}
+
+    def _fleet(self, index: int) -> Fleet:
+        return Fleet(
+            self.profile,
+            seed=self.seed,
+            share=Share(index=index, workers=self.workers),
+            destination=Destination(scheme=b"http", authority=b"chf.example:80"),
+            recorder=self.recorders[index],
+            transmit=lambda function, exchange, origin, now: self._transmit(index, exchange),
+            write_record=lambda lines: self.records.extend(map(orjson.loads, lines.splitlines())),
+            t0=START,
+            epoch=EPOCH,
+        )
+
+    def _at(self, moment: int, what: Callable[[], None]) -> None:
+        heapq.heappush(self.events, (moment, next(self.order), what))
+
+    def _transmit(self, worker: int, exchange: Exchange) -> None:
+        path = dict(exchange.headers)[b":path"]
+        plain = exchange.body.replace(b'"retransmissionIndicator":true,', b"")
+        self.attempts[path + plain] = attempt = self.attempts.get(path + plain, 0) + 1
+        message = Message(self.now, worker, path.decode(), orjson.loads(exchange.body), exchange.body, attempt)
+        if self.keep:
+            self.messages.append(message)
+        exchange.sent = self.now
+        fate = self.weather(message)
+        if fate in ("lost", "answer lost"):
+            if fate == "answer lost":
+                self._at(self.now + self.latency // 2, lambda: self._handle(exchange, message, None))
+            failure = Failure(FailureKind.TIMEOUT, "no answer")
+            self._at(exchange.deadline, lambda: exchange.on_done(exchange, failure, self.now))
+        elif fate == "refused":
+            failure = Failure(FailureKind.REFUSED, "refused", safe_to_repeat=True)
+            self._at(self.now + self.latency, lambda: exchange.on_done(exchange, failure, self.now))
+        elif fate:
+            answer = Answer(200, [], b"<html>") if fate == "garbage" else Answer(500, [], b"")
+            self._at(self.now + self.latency, lambda: exchange.on_done(exchange, answer, self.now))
+        else:
+            self._at(
+                self.now + self.latency // 2,
+                lambda: self._handle(exchange, message, self.now + self.latency - self.latency // 2),
+            )
+
+    def _handle(self, exchange: Exchange, message: Message, answered_at: int | None) -> None:
+        assert self.chf is not None
+        reply = self.chf.handle(b"POST", dict(exchange.headers)[b":path"], exchange.headers, exchange.body, self.now)
+        message.status, message.answer = reply.status, reply.body
+        if answered_at is not None:
+            answer = Answer(reply.status, list(reply.headers), reply.body)
+            self._at(answered_at, lambda: exchange.on_done(exchange, answer, self.now))
+
+    def run(self, seconds: float | None = None) -> World:
+        """Let time pass: to the end of the load, through the drain, until all is over. Returns itself."""
+        end = START + int((seconds or self.profile.load.duration) * SECOND)
+        self._pass_until(end)
+        self.now = max(self.now, end)
+        timeout = int(self.profile.timeouts.drain * SECOND)
+        for fleet in self.fleets:
+            fleet.drain(self.now, timeout)
+        self._pass_until(self.now + timeout)
+        for fleet in self.fleets:
+            fleet.abandon()
+            fleet.books.flush()
+        return self
+
+    def _pass_until(self, end: int) -> None:
+        while not all(fleet.finished for fleet in self.fleets):
+            moment = min([fleet.next_deadline() for fleet in self.fleets] + [self.events[0][0] if self.events else end + 1])
+            if moment > end:
+                return
+            self.now = max(self.now, moment)
+            while self.events and self.events[0][0] <= self.now:
+                heapq.heappop(self.events)[2]()
+            for fleet in self.fleets:
+                fleet.on_time(self.now)
+
+    @property
+    def totals(self) -> Totals:
+        """What was measured, over all workers."""
+        totals = Totals()
+        for index, (fleet, recorder) in enumerate(zip(self.fleets, self.recorders, strict=True)):
+            fleet.set_gauges()
+            totals.add(index, recorder.cut(self.now))
+        return totals
+
+    def counters(self) -> dict[str, int]:
+        """All counters of all workers."""
+        summed: dict[str, int] = {}
+        for recorder in self.recorders:
+            for name, value in recorder.counters.items():
+                summed[name] = summed.get(name, 0) + value
+        return summed
+
+
+def profile(*overrides: str, base: str = "demo") -> Profile:
+    """A shipped profile with fields overridden."""
+    return load_profile(base, overrides)
+
+
+def in_order(messages: list[Message]) -> Iterator[deque[Message]]:
+    """Messages by session: those of one subscriber and charging id, in order of sending."""
+    sessions: dict[tuple[str, int], deque[Message]] = {}
+    for message in messages:
+        information = message.body.get("pDUSessionChargingInformation")
+        if information is not None:
+            key = (message.body["subscriberIdentifier"], information["chargingId"])
+            sessions.setdefault(key, deque()).append(message)
+    yield from sessions.values()
