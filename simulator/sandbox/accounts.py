@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 MAX_ACCOUNTS = 10_000_000
 
@@ -31,10 +31,12 @@ class Balance:
 class Account:
     """A subscriber and its balances by counter name; `initial` is what a counter holds when it is first looked at."""
 
-    __slots__ = ("_balances", "_initial", "subscriber")
+    __slots__ = ("_balances", "_initial", "number", "subscriber")
 
-    def __init__(self, subscriber: str, initial: Mapping[str, int]) -> None:
+    def __init__(self, subscriber: str, number: int, initial: Mapping[str, int]) -> None:
         self.subscriber = subscriber
+        self.number = number
+        """Its place among all accounts."""
         self._initial = initial
         self._balances: dict[str, Balance] = {}
 
@@ -54,17 +56,20 @@ class Account:
 class Accounts:
     """All accounts, in the order in which they came. `initial` None: unknown subscribers are not provisioned."""
 
-    __slots__ = ("_accounts", "_initial")
+    __slots__ = ("_accounts", "_initial", "_order")
 
     def __init__(self, initial: Mapping[str, int] | None) -> None:
         self._accounts: dict[str, Account] = {}
+        self._order: list[Account] = []
         self._initial = initial
 
     def __len__(self) -> int:
         return len(self._accounts)
 
-    def __iter__(self) -> Iterator[Account]:
-        return iter(self._accounts.values())
+    def page(self, after: Account | None, limit: int) -> list[Account]:
+        """The next accounts, in the order in which they came."""
+        start = 0 if after is None else after.number + 1
+        return self._order[start : start + limit]
 
     def get(self, subscriber: str) -> Account | None:
         """The account of that subscriber, if it exists."""
@@ -73,15 +78,20 @@ class Accounts:
     def find(self, subscriber: str) -> Account | None:
         """The account of that subscriber, provisioned now if the plan says so; None for an unknown subscriber."""
         account = self._accounts.get(subscriber)
-        if account is None and self._initial is not None and len(self._accounts) < MAX_ACCOUNTS:
-            account = self._accounts[subscriber] = Account(subscriber, self._initial)
+        if account is None and self._initial is not None and len(self._order) < MAX_ACCOUNTS:
+            account = self._add(subscriber, self._initial)
         return account
 
     def create(self, subscriber: str) -> Account:
         """The account of that subscriber; a new one holds nothing. OverflowError when there are too many."""
         account = self._accounts.get(subscriber)
         if account is None:
-            if len(self._accounts) >= MAX_ACCOUNTS:
+            if len(self._order) >= MAX_ACCOUNTS:
                 raise OverflowError(f"there are {MAX_ACCOUNTS} accounts already")
-            account = self._accounts[subscriber] = Account(subscriber, {})
+            account = self._add(subscriber, {})
+        return account
+
+    def _add(self, subscriber: str, initial: Mapping[str, int]) -> Account:
+        account = self._accounts[subscriber] = Account(subscriber, len(self._order), initial)
+        self._order.append(account)
         return account

@@ -24,6 +24,7 @@ from simulator.sandbox.tariffs import Tariffs
 COLLECTION = b"/nchf-convergedcharging/v3/chargingdata"
 _ITEMS = COLLECTION + b"/"
 _ACTIONS = {b"update": "update", b"release": "release"}
+EXPIRIES_A_TURN = 1000
 MAX_BODY = 1 << 20
 """Octets; a request with 256 rating groups and ten containers each has about half of that."""
 
@@ -97,8 +98,14 @@ class Chf:
         return reply
 
     def on_time(self, now: int) -> None:
-        """Ends the sessions that nobody updated for too long and gives their reservations back."""
-        while (session := self.sessions.expired(now)) is not None:
+        """Ends sessions that nobody updated for too long and gives their reservations back.
+
+        At most `EXPIRIES_A_TURN` of them; call again while `next_deadline() <= now`, and answer requests in between.
+        """
+        for _ in range(EXPIRIES_A_TURN):
+            session = self.sessions.expired(now)
+            if session is None:
+                break
             self._end(session, "expired")
         self._creates.forget(now)
         self._closed.forget(now)

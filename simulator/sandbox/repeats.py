@@ -34,6 +34,9 @@ MAX_COUNT = 200_000
 """How many of them, each; the oldest are forgotten first."""
 
 
+FORGOTTEN_A_TURN = 1000
+
+
 class Kept(Protocol):
     """Something that knows when it was put into a memory (ns)."""
 
@@ -73,9 +76,11 @@ class Memory(Generic[K, V]):
             entries.popitem(last=False)
 
     def forget(self, now: int) -> None:
-        """Forgets everything that is too old."""
+        """Forgets what is too old, a bounded number at a time."""
         entries = self._entries
-        while entries and now - next(iter(entries.values())).at > self._max_age:
+        for _ in range(FORGOTTEN_A_TURN):
+            if not entries or now - next(iter(entries.values())).at <= self._max_age:
+                return
             entries.popitem(last=False)
 
 

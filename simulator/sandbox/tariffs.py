@@ -39,6 +39,10 @@ class Tariffs:
     def __iter__(self) -> Iterator[RatingGroup]:
         return chain(self._groups.values(), self._unrated.values())
 
+    def counters(self) -> list[str]:
+        """The names of all balances that can be debited."""
+        return sorted({group.counter for group in self._groups.values() if group.counter is not None})
+
     def find(self, number: int) -> RatingGroup | None:
         """The rating group of that number, if the plan has it."""
         return self._groups.get(number)

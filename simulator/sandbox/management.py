@@ -1,0 +1,165 @@
+"""The management API, HTTP/1.1 with JSON: accounts, sessions, totals and the books. For people, scripts and the run."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from itertools import islice
+from typing import Any
+
+import anyio
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from simulator.sandbox.chf import Chf
+from simulator.sandbox.totals import account_document, session_document, totals
+
+MAX_PAGE = 10_000
+MAX_BODY = 1 << 20
+MAX_CREDIT = 10**18
+
+
+def management_app(chf: Chf) -> Starlette:
+    """The application; see `Management` for what is at each path."""
+    api = Management(chf)
+    return Starlette(
+        routes=[
+            Route("/healthz", api.health),
+            Route("/totals", api.totals),
+            Route("/accounts", api.accounts, methods=["GET"]),
+            Route("/accounts", api.credit, methods=["POST"]),
+            Route("/accounts/{subscriber:path}", api.account),
+            Route("/sessions", api.sessions),
+            Route("/sessions/{reference}", api.session),
+            Route("/ledger", api.ledger),
+        ],
+        exception_handlers={HTTPException: _error},
+    )
+
+
+class Management:
+    """The handlers. Every error is `{"error": "..."}` with a status that fits."""
+
+    def __init__(self, chf: Chf) -> None:
+        self._chf = chf
+
+    async def health(self, _request: Request) -> Response:
+        """GET /healthz: it is there."""
+        return _json({"status": "ok"})
+
+    async def totals(self, _request: Request) -> Response:
+        """GET /totals: see `totals.totals`."""
+        return _json(totals(self._chf))
+
+    async def accounts(self, request: Request) -> Response:
+        """GET /accounts?limit=100&after=SUBSCRIBER: a page of accounts; `next` is the `after` of the next page."""
+        limit = _limit(request)
+        after = None
+        if "after" in request.query_params:
+            after = self._chf.accounts.get(request.query_params["after"])
+            if after is None:
+                raise HTTPException(400, "after: there is no such account")
+        page = self._chf.accounts.page(after, limit)
+        following = page[-1].subscriber if len(page) == limit else None
+        return _json({"accounts": [account_document(account) for account in page], "next": following})
+
+    async def account(self, request: Request) -> Response:
+        """GET /accounts/SUBSCRIBER."""
+        subscriber = request.path_params["subscriber"]
+        account = self._chf.accounts.get(subscriber)
+        if account is None:
+            raise HTTPException(404, f"there is no account {subscriber}")
+        return _json(account_document(account))
+
+    async def credit(self, request: Request) -> Response:
+        """POST /accounts {"subscriber": "imsi-…", "balances": {"data": 1000000}}: adds to it, creates it if need be."""
+        subscriber, balances = self._read_credit(await _body(request))
+        known = self._chf.accounts.get(subscriber)
+        try:
+            account = known or self._chf.accounts.create(subscriber)
+        except OverflowError as error:
+            raise HTTPException(507, str(error)) from None
+        for counter, amount in balances.items():
+            account.balance(counter).total += amount
+        return _json(account_document(account), 201 if known is None else 200)
+
+    def _read_credit(self, body: bytes) -> tuple[str, dict[str, int]]:
+        try:
+            document = json.loads(body)
+        except (ValueError, RecursionError):
+            raise HTTPException(400, "the body is not JSON") from None
+        if not isinstance(document, dict) or not document.keys() <= {"subscriber", "balances"}:
+            raise HTTPException(400, 'expected {"subscriber": "imsi-…", "balances": {"data": 1000000}}')
+        subscriber = document.get("subscriber")
+        if not isinstance(subscriber, str) or not subscriber or not subscriber.isprintable():
+            raise HTTPException(400, "subscriber: expected a text such as imsi-001010000000001")
+        balances = document.get("balances", {})
+        if not isinstance(balances, dict):
+            raise HTTPException(400, "balances: expected amounts by counter")
+        for counter, amount in balances.items():
+            self._check_credit(counter, amount)
+        return subscriber, balances
+
+    def _check_credit(self, counter: str, amount: object) -> None:
+        counters = self._chf.tariffs.counters()
+        if counter not in counters:
+            raise HTTPException(400, f"balances.{counter}: the plan has {', '.join(counters)}")
+        if type(amount) is not int or not 0 <= amount <= MAX_CREDIT:
+            raise HTTPException(400, f"balances.{counter}: expected a whole number from 0 to {MAX_CREDIT}")
+
+    async def sessions(self, request: Request) -> Response:
+        """GET /sessions?limit=100&subscriber=…: open sessions, the one that was silent for longest first."""
+        wanted = request.query_params.get("subscriber")
+        found = (session for session in self._chf.sessions if wanted in (None, session.account.subscriber))
+        now = time.monotonic_ns()
+        page = [session_document(session, now) for session in islice(found, _limit(request))]
+        return _json({"sessions": page, "open": len(self._chf.sessions)})
+
+    async def session(self, request: Request) -> Response:
+        """GET /sessions/REF."""
+        reference = request.path_params["reference"]
+        session = self._chf.sessions.get(reference.encode())
+        if session is None:
+            raise HTTPException(404, f"there is no open session {reference}")
+        return _json(session_document(session, time.monotonic_ns()))
+
+    async def ledger(self, _request: Request) -> Response:
+        """GET /ledger: the books as NDJSON; see `ledger` for the fields. Charging goes on while it is read."""
+        return StreamingResponse(self._ledger_chunks(), media_type="application/x-ndjson")
+
+    async def _ledger_chunks(self) -> AsyncIterator[bytes]:
+        for chunk in self._chf.ledger.chunks(self._chf.sessions):
+            yield chunk
+            await anyio.lowlevel.checkpoint()
+
+
+def _limit(request: Request) -> int:
+    text = request.query_params.get("limit", "100")
+    if not text.isdecimal() or not text.isascii() or len(text) > 6 or not 1 <= int(text) <= MAX_PAGE:
+        raise HTTPException(400, f"limit: expected a number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(413, f"the body is larger than {MAX_BODY} octets")
+    return bytes(body)
+
+
+def _json(document: dict[str, Any], status: int = 200) -> Response:
+    # Not orjson: sums of 64-bit amounts may be wider than 64 bits.
+    return Response(json.dumps(document) + "\n", status, media_type="application/json")
+
+
+async def _error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    response = _json({"error": error.detail}, error.status_code)
+    response.headers.update(error.headers or {})
+    return response

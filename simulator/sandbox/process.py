@@ -1,0 +1,245 @@
+"""The sandbox as a service: N40 and management on one event loop, until it is cancelled; and as a child process."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import secrets
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import anyio
+import uvicorn
+from pydantic import ValidationError
+
+from simulator.config import RatingPlan, load_plan
+from simulator.config.model import Model
+from simulator.config.quantities import Pace
+from simulator.http2 import server_tls
+from simulator.sandbox.chf import Chf, LocationForm
+from simulator.sandbox.management import management_app
+from simulator.sandbox.n40_server import serve_n40
+
+EXIT_OK = 0
+EXIT_CANNOT_RUN = 2
+_STEP_S = 1.0
+"""How often the sandbox at least looks for sessions that expire."""
+_CLOSING_S = 2
+
+
+class SandboxSettings(Model):
+    """How one sandbox is run. Port 0 takes a free one."""
+
+    plan: RatingPlan
+    host: str = "127.0.0.1"
+    port: int = 0
+    management_host: str = "127.0.0.1"
+    management_port: int = 0
+    pace: Pace = 1.0
+    """How fast session time passes, for the expiry of sessions."""
+    location: LocationForm = LocationForm.PATH
+    certificate: Path | None = None
+    """With it, and its key, N40 is spoken over TLS."""
+    key: Path | None = None
+    client_ca: Path | None = None
+    """With it, a client must have a certificate of this CA."""
+    ledger_folder: Path | None = None
+    """Where `ledger-….ndjson` is written, one per start; a temporary file without it."""
+
+
+class Ready(Model):
+    """Where a sandbox can be reached."""
+
+    n40: str
+    management: str
+
+
+class SandboxError(Exception):
+    """The sandbox cannot start; the message is one line for the user."""
+
+
+async def serve_sandbox(settings: SandboxSettings, *, on_ready: Callable[[Ready], None]) -> None:
+    """Runs a sandbox until cancelled; `on_ready` is called once it listens. Raises SandboxError if it cannot."""
+    instance = secrets.token_hex(3)
+    with _spool(settings.ledger_folder, instance) as spool:
+        chf = Chf(
+            settings.plan,
+            pace=settings.pace,
+            epoch=time.time_ns() - time.monotonic_ns(),
+            instance=instance,
+            location=settings.location,
+            spool=spool,
+        )
+        async with _n40(chf, settings) as n40, _management(chf, settings) as management:
+            on_ready(Ready(n40=n40, management=management))
+            _spare_collections()
+            try:
+                await _expire(chf)
+            finally:
+                chf.ledger.flush()
+
+
+@contextlib.asynccontextmanager
+async def _n40(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]:
+    try:
+        tls = None
+        if settings.certificate is not None:
+            tls = server_tls(settings.certificate, settings.key or settings.certificate, settings.client_ca)
+        server = await serve_n40(chf, settings.host, settings.port, tls)
+    except ValueError as error:
+        raise SandboxError(f"sandbox: {error}") from None
+    except OSError as error:
+        raise _cannot_listen("N40", settings.host, settings.port, error) from None
+    try:
+        yield f"{'https' if tls else 'http'}://{_authority(settings.host, server.port)}"
+    finally:
+        with anyio.CancelScope(shield=True):
+            await server.aclose()
+
+
+@contextlib.asynccontextmanager
+async def _management(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]:
+    host, port = settings.management_host, settings.management_port
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise _cannot_listen("management", host, port, error) from None
+    server = _Uvicorn(
+        uvicorn.Config(
+            management_app(chf),
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=_CLOSING_S,
+        )
+    )
+    with listener:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(server.serve_shielded, listener)
+            try:
+                yield f"http://{_authority(host, listener.getsockname()[1])}"
+            finally:
+                server.should_exit = True
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn without its signal handlers: those of the process are set once, in `main` or by the command line."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def serve_shielded(self, listener: socket.socket) -> None:
+        """Serves until `should_exit`: a cancellation would leave its connections behind."""
+        with anyio.CancelScope(shield=True):
+            await self.serve(sockets=[listener])
+
+
+async def _expire(chf: Chf) -> None:
+    while True:
+        now = time.monotonic_ns()
+        chf.on_time(now)
+        deadline = chf.next_deadline()
+        wait = _STEP_S if deadline is None else min(_STEP_S, max(0.0, (deadline - now) / 1e9))
+        await anyio.sleep(wait)
+
+
+def _spare_collections() -> None:
+    """What lives now lives on, and charging makes no cycles: rare collections, without pauses among 100,000 sessions."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
+
+
+@contextlib.contextmanager
+def _spool(folder: Path | None, instance: str) -> Iterator[BinaryIO]:
+    try:
+        if folder is None:
+            file: BinaryIO = tempfile.TemporaryFile(prefix="smfleet-ledger-")  # noqa: SIM115 - closed below
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            file = (folder / f"ledger-{instance}.ndjson").open("w+b")
+    except OSError as error:
+        raise SandboxError(f"sandbox: the ledger cannot be written: {error}") from None
+    with file:
+        yield file
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _cannot_listen(what: str, host: str, port: int, error: OSError) -> SandboxError:
+    reason = error.strerror or str(error)
+    return SandboxError(f"sandbox: cannot listen for {what} on {_authority(host, port)}: {reason}")
+
+
+def main() -> int:
+    """A child process: one line of settings (JSON; `{}` for the defaults) comes in, one line of addresses goes out.
+
+    It then serves until SIGTERM, SIGINT or the end of its input. Exit code 0, or 2 with one line on stderr.
+    """
+    try:
+        settings = _read_settings(sys.stdin.readline())
+        anyio.run(_serve_child, settings, backend_options={"use_uvloop": sys.platform != "win32"})
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return EXIT_CANNOT_RUN
+    except KeyboardInterrupt:
+        pass
+    return EXIT_OK
+
+
+def _read_settings(line: str) -> SandboxSettings:
+    try:
+        given = json.loads(line or "{}")
+        if isinstance(given, dict) and "plan" not in given:
+            return SandboxSettings(plan=load_plan(), **given)
+        return SandboxSettings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise SandboxError(f"sandbox: settings: {place}: {first['msg']}") from None
+    except ValueError as error:
+        raise SandboxError(f"sandbox: settings: {error}") from None
+
+
+async def _serve_child(settings: SandboxSettings) -> None:
+    failure: SandboxError | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
+        tasks.start_soon(_end_with_input, tasks.cancel_scope)
+        try:
+            await serve_sandbox(settings, on_ready=_say_ready)
+        except SandboxError as error:
+            failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def _say_ready(ready: Ready) -> None:
+    sys.stdout.write(json.dumps({"ready": ready.model_dump()}) + "\n")
+    sys.stdout.flush()
+
+
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+async def _end_with_input(scope: anyio.CancelScope) -> None:
+    """Who started this process and went away, closed its input."""
+    while await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
+        pass
+    scope.cancel()
