@@ -15,7 +15,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from simulator.config.errors import ConfigError, shown
+from simulator.config.errors import ConfigError, one_line, shown
 
 MOST_CHARACTERS = 1_000_000
 MOST_NODES = 100_000
@@ -23,6 +23,8 @@ DEEPEST = 50
 
 Path = tuple[str | int, ...]
 TAG = "tag:yaml.org,2002:"
+SCHEMAS_OWN = ("{", "[key]")
+"""What stands in a place for the schema's own sake: the name of an alternative, and a key rather than its value."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,10 +39,10 @@ class Document:
 
     def problem(self, place: Iterable[str | int], message: str) -> str:
         """`profiles/x.yaml:12: load.rate: message`."""
-        where = tuple(part for part in place if not str(part).startswith("{"))  # {…} is an alternative of the schema
+        where = tuple(part for part in place if not str(part).startswith(SCHEMAS_OWN))
         spot = self._spot(where)
         prefix = f"{spot}: " if spot else ""
-        return f"{prefix}{'.'.join(str(part) for part in where)}: {message}" if where else f"{prefix}{message}"
+        return f"{prefix}{'.'.join(one_line(part) for part in where)}: {message}" if where else f"{prefix}{message}"
 
     def in_order(self, messages: Iterable[str]) -> list[str]:
         """By line, then as given."""
@@ -88,7 +90,7 @@ def _compose(text: str, source: str) -> Node | None:
         raise ConfigError(f"{source}: nested too deeply") from None
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, NotImplementedError, AssertionError) as error:
         # The parser's own slips on texts that are no YAML (an escape beyond Unicode, an odd %YAML directive).
-        raise ConfigError(f"{source}: not readable as YAML: {error}") from None
+        raise ConfigError(f"{source}: not readable as YAML: {one_line(error)}") from None
 
 
 def _words(error: MarkedYAMLError) -> str:
@@ -105,10 +107,7 @@ class _Reader:
         self.nodes = 0
 
     def value(self, node: Node, place: Path, depth: int) -> Any:
-        self.nodes += 1
-        if self.nodes > MOST_NODES or depth > DEEPEST:
-            # Also what ends an alias of itself, and a few aliases that multiply to billions of nodes.
-            raise ConfigError(f"{self.source}:{_line(node)}: nested too deeply, or too many parts")
+        self._count(node, depth)
         self.lines.setdefault(place, _line(node))
         match node:
             case MappingNode() if str(node.tag) == f"{TAG}map":
@@ -118,7 +117,13 @@ class _Reader:
             case ScalarNode():
                 return self._scalar(node)
             case _:
-                return self._wrong(node, f"the tag {node.tag} is not supported")
+                return self._wrong(node, f"the tag {one_line(node.tag)} is not supported")
+
+    def _count(self, node: Node, depth: int) -> None:
+        """Also what ends an alias of itself, and a few aliases that multiply to billions of nodes."""
+        self.nodes += 1
+        if self.nodes > MOST_NODES or depth > DEEPEST:
+            raise ConfigError(f"{self.source}:{_line(node)}: nested too deeply, or too many parts")
 
     def _mapping(self, node: MappingNode, place: Path, depth: int) -> dict[Any, Any]:
         found: dict[Any, Any] = {}
@@ -142,7 +147,8 @@ class _Reader:
         for base in [
             each for merge in merges for each in (merge.value if isinstance(merge, SequenceNode) else [merge])
         ]:
-            if not isinstance(base, MappingNode) or depth > DEEPEST:
+            self._count(base, depth)
+            if not isinstance(base, MappingNode):
                 self._wrong(base, "expected a mapping after <<:")
                 continue
             for key, value in self._pairs(base, depth + 1):
@@ -163,7 +169,7 @@ class _Reader:
             case "float":
                 return _number(node.value)
             case _:
-                return self._wrong(node, f"the tag {node.tag} is not supported")
+                return self._wrong(node, f"the tag {one_line(node.tag)} is not supported")
 
     def _wrong(self, node: Node, message: str) -> None:
         self.problems.append(f"{self.source}:{_line(node)}: {message}")

@@ -33,7 +33,7 @@ from simulator.config.distributions import (
     Pareto,
     Uniform,
 )
-from simulator.config.errors import did_you_mean, problem
+from simulator.config.errors import did_you_mean, problem, shown
 from simulator.config.model import Model
 from simulator.config.quantities import Number, Quantity, Share, SomeNumber
 
@@ -184,7 +184,7 @@ def _one_law(given: Any) -> Any:
         return given
     unknown = [key for key in given if key not in LAWS]
     if unknown:
-        raise problem(f"no distribution {unknown[0]}{did_you_mean(unknown[0], LAWS)}")
+        raise problem(f"no distribution {shown(unknown[0])}{did_you_mean(unknown[0], LAWS)}")
     if len(given) != 1:
         raise problem(f"expected one distribution, got {' and '.join(given) or 'none'}")
     return given

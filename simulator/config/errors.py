@@ -28,8 +28,13 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str | int | float) else str(value)
+    text = one_line(json.dumps(value, ensure_ascii=False) if isinstance(value, str | int | float) else str(value))
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
+
+
+def one_line(text: object) -> str:
+    """The text without what would break a line of an error message."""
+    return " ".join("".join(each if each.isprintable() else " " for each in str(text)).split())
 
 
 def did_you_mean(name: object, valid: Iterable[str]) -> str:

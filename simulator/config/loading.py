@@ -48,7 +48,7 @@ def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pro
     _resolve_plan(document, path.parent)
     override(document, overrides)
     profile = checked(Profile, document)
-    rating_plan(profile)
+    _check_sandbox(profile, document)
     return profile
 
 
@@ -64,10 +64,6 @@ def rating_plan(profile: Profile) -> RatingPlan:
     """The plan that the profile's sandbox charges by, with the profile's own settings. Raises ConfigError."""
     wanted = profile.sandbox
     plan = load_plan(None if wanted.plan == "default" else wanted.plan)
-    unknown = [name for name in wanted.balances if name not in plan.balances]
-    if unknown:
-        names = (f'sandbox.balances.{name}: no balance "{name}"{did_you_mean(name, plan.balances)}' for name in unknown)
-        raise ConfigError(f"{profile.name}: {each}" for each in names)
     changes: dict[str, Any] = {"balances": plan.balances | wanted.balances}
     if wanted.unknown_subscriber is not None:
         changes["unknown_subscriber"] = wanted.unknown_subscriber
@@ -95,6 +91,20 @@ def checked(model: type[M], document: Document) -> M:
         return model.model_validate(document.value)
     except ValidationError as invalid:
         raise ConfigError(problems(invalid, document)) from None
+
+
+def _check_sandbox(profile: Profile, document: Document) -> None:
+    """The plan's own problems carry the plan's own file name."""
+    plan, balances = profile.sandbox.plan, profile.sandbox.balances
+    if plan != "default" and not Path(plan).exists():
+        raise ConfigError(document.problem(("sandbox", "plan"), f"no file {plan}"))
+    counters = load_plan(None if plan == "default" else plan).balances
+    unknown = [name for name in balances if name not in counters]
+    if unknown:
+        raise ConfigError(
+            document.problem(("sandbox", "balances", name), f'no balance "{name}"{did_you_mean(name, counters)}')
+            for name in unknown
+        )
 
 
 def _find(name_or_path: str | Path) -> Path:

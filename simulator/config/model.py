@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 from simulator.config.document import Document
 from simulator.config.errors import did_you_mean, problem, shown
 
-UNCALLED_DEFAULT = "default_factory_not_called"
+CONSEQUENCES = ("default_factory_not_called", "consequence")
+"""Errors that say only that something else is wrong, which is reported itself."""
 
 
 class Model(BaseModel):
@@ -32,7 +33,7 @@ class Model(BaseModel):
         try:
             handler({key: value for key, value in data.items() if key in cls.model_fields})
         except ValidationError as other:
-            found += [_again(each) for each in other.errors(include_url=False)]
+            found += [_again(each) for each in _own(other)]
         raise ValidationError.from_exception_data(cls.__name__, found)
 
 
@@ -65,6 +66,10 @@ def message_of(error: ErrorDetails) -> str:
             return f"expected a text, got {given}" + ("" if given.startswith("a ") else "; write it in quotes")
         case "bool_type" | "bool_parsing":
             return f"expected true or false, got {given}"
+        case "greater_than_equal":
+            return f"expected at least {error['ctx']['ge']}, got {given}"
+        case "less_than_equal":
+            return f"expected at most {error['ctx']['le']}, got {given}"
         case "too_short":
             return "expected at least one entry, got none"
         case "too_long":
@@ -73,8 +78,11 @@ def message_of(error: ErrorDetails) -> str:
             return f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {given}"
 
 
+def _own(invalid: ValidationError) -> list[ErrorDetails]:
+    return [each for each in invalid.errors(include_url=False) if each["type"] not in CONSEQUENCES]
+
+
 def problems(invalid: ValidationError, document: Document) -> list[str]:
     """One line per problem, in the order of the document."""
-    errors = [each for each in invalid.errors(include_url=False) if each["type"] != UNCALLED_DEFAULT]
-    lines = {document.problem(each["loc"], message_of(each)): None for each in errors}
+    lines = dict.fromkeys(document.problem(each["loc"], message_of(each)) for each in _own(invalid))
     return document.in_order(lines)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from simulator.config.document import Document, Path, read
-from simulator.config.errors import ConfigError, did_you_mean, shown
+from simulator.config.errors import LONGEST_SHOWN, ConfigError, did_you_mean, one_line, shown
 
 NAMED = ("usages", "network_functions", "mix")
 """Mappings whose keys the profile invents: a path that leads through an unknown one is a slip, not a new entry."""
@@ -25,7 +25,7 @@ def override(document: Document, settings: Iterable[str]) -> None:
 
 
 def _apply(document: Document, setting: str) -> None:
-    source = f"--set {setting}"
+    source = f"--set {one_line(setting)[:LONGEST_SHOWN]}"
     written, equals, text = setting.partition("=")
     if not equals or not written.strip():
         raise ConfigError(f"{source}: expected path=value, such as load.rate=500/s")

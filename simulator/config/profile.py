@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
@@ -268,7 +269,9 @@ class Usage(Model):
     @field_validator("rating_groups", mode="before")
     @classmethod
     def _unit_of_the_service(cls, groups: Any, info: ValidationInfo) -> Any:
-        if not isinstance(groups, list) or "service" not in info.data:
+        if "service" not in info.data:
+            raise PydanticCustomError("consequence", "the unit follows from the service")
+        if not isinstance(groups, list):
             return groups
         unit = {"unit": UNIT_OF[info.data["service"]]}
         return [unit | group if isinstance(group, dict) else group for group in groups]

@@ -8,6 +8,8 @@ from typing import Any
 from simulator.config.profile import Profile
 
 REFERENCE = "#/$defs/"
+ANY = {"oneOf": "anyOf"}
+"""A rating group's unit follows from its service where it is not written, so that several alternatives may fit."""
 
 
 def profile_json_schema() -> dict[str, Any]:
@@ -26,7 +28,9 @@ def _title(name: str, definition: dict[str, Any]) -> str:
 
 def _renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: names[each] if key == "$ref" else _renamed(each, names) for key, each in value.items()}
+        return {
+            ANY.get(key, key): names[each] if key == "$ref" else _renamed(each, names) for key, each in value.items()
+        }
     if isinstance(value, list):
         return [_renamed(each, names) for each in value]
     return value
