@@ -1,0 +1,33 @@
+"""What is known about a run besides its measurements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """What was run and how it ended.
+
+    `planned_s` is how long load was to be offered (None: until all sessions are done), `duration_s` how long the run
+    took, with its drain. `t0` is the start in monotonic nanoseconds, `started_at` the same in UTC, ISO 8601. `notes`
+    are what a reader of the figures has to know ("the CHF's certificate was not checked"), `could_not_run` why the
+    run did not happen as asked, if so.
+    """
+
+    profile: str
+    seed: int
+    version: str
+    target: str
+    sandbox: bool = False
+    pace: str = "1x"
+    mode: str = "open"
+    subscribers: int = 0
+    workers: int = 1
+    started_at: str = ""
+    t0: int = 0
+    planned_s: float | None = None
+    duration_s: float = 0.0
+    interrupted: bool = False
+    notes: tuple[str, ...] = ()
+    could_not_run: str = ""

@@ -1,0 +1,184 @@
+"""From a run's totals, facts and audit to the summary that is shown, saved and judged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from simulator.audit import Audit
+from simulator.measure import (
+    Health,
+    Histogram,
+    Phase,
+    Snapshot,
+    Threshold,
+    Totals,
+    VerdictLine,
+    Vitals,
+    judge_generator,
+    parse_threshold,
+)
+from simulator.measure.thresholds import LATENCIES, OPERATIONS, PERCENTILES
+from simulator.report.facts import RunFacts
+from simulator.report.verdict import give_verdict
+
+Json = dict[str, Any]
+
+_FACTS: Final = (
+    "profile", "seed", "version", "target", "sandbox", "pace", "mode", "subscribers", "workers", "started_at",
+    "planned_s", "duration_s", "notes",
+)  # fmt: skip
+
+
+def build_summary(
+    totals: Totals, facts: RunFacts, audit: Audit | None, thresholds: Sequence[str | Threshold] = ()
+) -> Json:
+    """The summary of a run, JSON-able; latencies in microseconds, None where nothing was measured.
+
+    Raises ThresholdError for a threshold that cannot be read.
+    """
+    judged = [parse_threshold(text) if isinstance(text, str) else text for text in thresholds]
+    summary = _facts(facts) | _measured(totals)
+    summary["audit"] = audit.to_summary() if audit else None
+    health = judge_generator(_vitals(totals))
+    summary["generator"] = _generator(totals, health)
+    lines = [threshold.judge(summary) for threshold in judged]
+    summary["thresholds"] = [_line(line) for line in lines]
+    verdict = give_verdict(facts, health, audit, lines)
+    return summary | {"verdict": verdict.word, "exit_code": verdict.exit_code, "why": list(verdict.why)}
+
+
+def _facts(facts: RunFacts) -> Json:
+    known = asdict(facts)
+    return {name: known[name] for name in _FACTS} | {"notes": list(facts.notes)}
+
+
+def _measured(totals: Totals) -> Json:
+    run, offered = totals.run, totals.offered()
+    return {
+        "operations": {operation: _operation(run, offered, operation) for operation in OPERATIONS},
+        "all": _operation(run, offered, None),
+        "usages": {usage: _usage(run, usage) for usage in _usages(run)},
+        "sessions": _sessions(totals),
+        "arrivals": {
+            "intended": run.count("arrivals", "intended"),
+            "started": run.count("arrivals", "started"),
+            "dropped": run.count("arrivals", "dropped"),
+            "dropped_by_reason": run.counts_by("arrivals", 1, "dropped"),
+        },
+        "rate": {
+            "offered_per_s": _per_second(offered, offered.count("arrivals", "intended")),
+            "achieved_per_s": _per_second(offered, offered.count("arrivals", "started")),
+            "requests_per_s": _per_second(offered, offered.count("requests")),
+        },
+        "causes": run.counts_by("causes", 0),
+        "result_codes": run.counts_by("result_codes", 0),
+        "failures": run.counts_by("failures", 0),
+        "units": {side: run.counts_by("units", 1, side) for side in ("used", "acknowledged")},
+        "connections": _connections(totals),
+        "phases_s": {phase: round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},
+    }
+
+
+def _operation(run: Snapshot, offered: Snapshot, operation: str | None) -> Json:
+    by_outcome = run.counts_by("requests", 2, operation)
+    return {
+        "requests": run.count("requests", operation),
+        "ok": by_outcome.get("ok", 0),
+        "denied": by_outcome.get("denied", 0),
+        "failed": by_outcome.get("failed", 0),
+        "retransmitted": run.count("retransmitted", operation),
+        "per_s": _per_second(offered, offered.count("requests", operation)),
+        "latency_us": {kind: _latency(run.histogram("latency_us", kind, operation)) for kind in LATENCIES},
+    }
+
+
+def _latency(histogram: Histogram) -> Json | None:
+    if not histogram.count:
+        return None
+    values = dict(zip(PERCENTILES, histogram.percentiles(PERCENTILES.values()), strict=True))
+    return {"count": histogram.count, "mean": round(histogram.mean_us, 1), **values}
+
+
+def _usages(run: Snapshot) -> list[str]:
+    return sorted({*run.counts_by("requests", 1), *run.counts_by("sessions", 1)})
+
+
+def _usage(run: Snapshot, usage: str) -> Json:
+    by_outcome = run.counts_by("requests", 2, None, usage)
+    return {
+        "started": run.count("sessions", "started", usage),
+        "completed": run.count("sessions", "completed", usage),
+        "failed": run.count("sessions", "failed", usage),
+        "requests": run.count("requests", None, usage),
+        "denied_requests": by_outcome.get("denied", 0),
+        "failed_requests": by_outcome.get("failed", 0),
+        "response_us": _latency(run.histogram("latency_us", "response", None, usage)),
+    }
+
+
+def _sessions(totals: Totals) -> Json:
+    run = totals.run
+    return {
+        "started": run.count("sessions", "started"),
+        "completed": run.count("sessions", "completed"),
+        "failed": run.count("sessions", "failed"),
+        "failed_by_reason": run.counts_by("sessions", 2, "failed"),
+        "open_max": int(totals.peak("sessions_open")),
+        "open_at_end": int(totals.gauge("sessions_open")),
+    }
+
+
+def _connections(totals: Totals) -> Json:
+    counted = ("opened", "lost", "reconnects", "goaways", "resets", "refused")
+    return {
+        **dict.fromkeys(counted, 0),
+        **totals.run.counts_by("http2", 0),
+        "open_max": int(totals.peak("connections_open")),
+        "in_flight_max": int(totals.peak("in_flight")),
+        "waiting_max": int(totals.peak("waiting")),
+    }
+
+
+def _vitals(totals: Totals) -> Vitals:
+    run = totals.run
+    queue, response = run.histogram("latency_us", "queue"), run.histogram("latency_us", "response")
+    return Vitals(
+        intervals=totals.cpu.count,
+        cpu_share=totals.cpu.percentile(50) / 1e6,
+        loop_lag_us=totals.lag.percentile(50),
+        queue_p50_us=queue.percentile(50),
+        queue_p99_us=queue.percentile(99),
+        response_p50_us=response.percentile(50),
+        response_p99_us=response.percentile(99),
+        waiting_max=int(totals.peak("waiting")),
+        intended=run.count("arrivals", "intended"),
+        started=run.count("arrivals", "started"),
+        dropped=run.counts_by("arrivals", 1, "dropped"),
+        requests=run.count("requests"),
+        failed=run.count("requests", None, None, "failed"),
+    )
+
+
+def _generator(totals: Totals, health: Health) -> Json:
+    cpu_s = totals.gauge("cpu_s")
+    requests = totals.run.count("requests") + totals.run.count("retransmitted")
+    return {
+        "cpu_s": round(cpu_s, 3),
+        "requests_per_cpu_s": round(requests / cpu_s, 1) if cpu_s else None,
+        "cpu_share": round(totals.cpu.percentile(50) / 1e6, 4) if totals.cpu.count else None,
+        "loop_lag_us": totals.lag.max_us if totals.lag.count else None,
+        "loop_lag_usual_us": totals.lag.percentile(50) if totals.lag.count else None,
+        "limited": health.limited,
+        "reasons": list(health.reasons),
+        "notes": list(health.notes),
+    }
+
+
+def _per_second(offered: Snapshot, count: int) -> float:
+    return round(count / offered.seconds, 3) if offered.seconds > 0 else 0.0
+
+
+def _line(line: VerdictLine) -> Json:
+    return {"ok": line.ok, "text": line.text, "value": line.value}

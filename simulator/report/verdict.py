@@ -1,0 +1,53 @@
+"""The verdict on a run and the exit code that says the same to a script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from simulator.audit import Audit
+from simulator.measure import Health, VerdictLine
+from simulator.report import words
+from simulator.report.facts import RunFacts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """One word, the process's exit code, and the reasons in whole sentences."""
+
+    word: str
+    exit_code: int
+    why: tuple[str, ...]
+
+
+def give_verdict(facts: RunFacts, health: Health, audit: Audit | None, thresholds: Sequence[VerdictLine]) -> Verdict:
+    """What weighs most decides: interrupted, could not run, invalid, fail, pass; the reasons are all named."""
+    failures = [*_audit_failures(audit), *_threshold_failures(thresholds)]
+    unfulfilled = [facts.could_not_run] if facts.could_not_run else []
+    why = (*unfulfilled, *health.reasons, *failures)
+    if facts.interrupted:
+        return Verdict(word="interrupted", exit_code=130, why=("the run was interrupted", *why))
+    if facts.could_not_run:
+        return Verdict(word="could not run", exit_code=2, why=why)
+    if health.limited:
+        return Verdict(word="invalid", exit_code=3, why=why)
+    if failures:
+        return Verdict(word="fail", exit_code=1, why=why)
+    return Verdict(word="pass", exit_code=0, why=())
+
+
+def _audit_failures(audit: Audit | None) -> list[str]:
+    # Doubt alone fails only where a threshold says so.
+    if audit is None:
+        return []
+    wrong = [("lost", audit.lost_units), ("charged twice", audit.double_charged_units)]
+    return [
+        f"audit: {words.named_amount(count, unit)} {word}"
+        for word, units in wrong
+        for unit, count in sorted(units.items())
+        if count
+    ]
+
+
+def _threshold_failures(thresholds: Sequence[VerdictLine]) -> list[str]:
+    return [f"threshold {line.text}: {line.value}" for line in thresholds if line.ok is False]

@@ -1,0 +1,73 @@
+"""How figures are written for people: few digits, thousands marked, units that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_OCTETS: Final = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+_SECONDS: Final = (("h", 3600), ("min", 60))
+
+
+def count(value: float) -> str:
+    """A count: 12,345; small fractions keep one digit."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.1f}"
+
+
+def latency(microseconds: float) -> str:
+    """A latency with three figures: 612 µs, 4.21 ms, 38.5 ms, 1.20 s."""
+    if microseconds < 1_000:
+        return f"{microseconds:.0f} µs"
+    if microseconds < 999_500:
+        return f"{_three(microseconds / 1e3)} ms"
+    return f"{_three(microseconds / 1e6)} s"
+
+
+def seconds(value: float) -> str:
+    """A duration: 30.2 s, 5 min 20 s, 2 h 05 min."""
+    if value < 60:
+        return f"{value:.1f} s"
+    if value < 3600:
+        return f"{value // 60:.0f} min {value % 60:02.0f} s"
+    return f"{value // 3600:.0f} h {value % 3600 // 60:02.0f} min"
+
+
+def amount(value: int, unit: str) -> str:
+    """Charged units: octets as 12.4 GB, seconds as 3.5 h, service specific units as they are."""
+    scales = _OCTETS if "volume" in unit.lower() else _SECONDS if unit == "time" else ()
+    for word, size in scales:
+        if value >= size:
+            return f"{_three(value / size)} {word}"
+    return f"{value:,}" if not scales else f"{value} {'B' if scales is _OCTETS else 's'}"
+
+
+def unit(name: str) -> str:
+    """A unit type, short enough for a column."""
+    return {"serviceSpecificUnits": "service units"}.get(name, name)
+
+
+def named_amount(value: int, name: str) -> str:
+    """An amount with its unit type: 12.4 GB (totalVolume), 3 (service units)."""
+    return f"{amount(value, name)} ({unit(name)})"
+
+
+def share(part: float, whole: float) -> str:
+    """A percentage that is 100 % or 0 % only when it is exactly that."""
+    if not whole:
+        return "–"
+    percent = 100 * part / whole
+    if percent in {0, 100}:
+        return f"{percent:.0f} %"
+    return f"{min(max(percent, 0.01), 99.99):.2f} %"
+
+
+def listed(counts: Mapping[str, int], *, most: int = 8) -> str:
+    """Counts by name, the largest first: SUCCESS 1,204 · RATING_FAILED 3."""
+    seen = [f"{name} {value:,}" for name, value in counts.items() if value]
+    shown, more = seen[:most], len(seen) - most
+    return " · ".join([*shown, *([f"and {more} more"] if more > 0 else [])]) or "none"
+
+
+def _three(value: float) -> str:
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    return f"{value:,.{digits}f}"
