@@ -82,6 +82,7 @@ class _H2Codec:
             **settings,
         }
         self._connection.local_settings = Settings(client=client, initial_values=_coded(announced))
+        self._connection.decoder.max_header_list_size = limits.max_header_octets
         self._connection.initiate_connection()
         self._connection.increment_flow_control_window(CONNECTION_WINDOW_OCTETS - _DEFAULT_WINDOW_OCTETS)
         self._open: set[int] = set()

@@ -261,6 +261,7 @@ class ClientConnection(asyncio.Protocol):
     def _reject(self, exchange: Exchange, detail: str) -> None:
         self.free += 1
         self._finish(exchange, Failure(FailureKind.PROTOCOL, detail, safe_to_repeat=True), self._clock())
+        self._owner.on_room(self)
 
     def _finish(self, exchange: Exchange, failure: Failure, now: int) -> None:
         if exchange in self._unsent:
@@ -338,7 +339,8 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one by behaviour only
         tls = transport.get_extra_info("ssl_object")
         if tls is not None and tls.selected_alpn_protocol() != "h2":
-            self._end("does not offer HTTP/2 over TLS (ALPN h2)")
+            self.ready.set_result("does not offer HTTP/2 over TLS (ALPN h2)")
+            self._end("no HTTP/2 over TLS")
             return
         self._flush()
 
@@ -423,7 +425,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _greeting_problem(self, detail: str) -> str:
         """Why there was no HTTP/2 connection, told by the first octets of the peer."""
-        if self._greeting.startswith(b"HTTP/1"):
+        if self._greeting.startswith(b"HTTP"):
             return "speaks HTTP/1.1, not HTTP/2"
         if self._greeting.startswith(b"\x15\x03"):
             return "speaks TLS: use https://"

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 
 from simulator.http2.backoff import Backoff
 from simulator.http2.choice import client_codec
+from simulator.http2.closing import all_done
 from simulator.http2.codec import CodecLimits
 from simulator.http2.connect import connect
 from simulator.http2.connection import NEVER, ClientConnection
@@ -190,6 +191,7 @@ class Pool:
         for connection in list(self._all):
             connection.expire(now)
         self._expire_waiting(now)
+        self._admit()
         earliest = min((connection.earliest_deadline() for connection in self._all), default=NEVER)
         earliest = min(earliest, min((exchange.deadline for exchange in self._waiting), default=NEVER))
         if self._sweep_timer is not None:
@@ -275,10 +277,10 @@ class Pool:
         for connection in connections:
             connection.close("the pool was closed")
         self._fail_waiting()
-        if connections:
-            await asyncio.wait([connection.gone for connection in connections], timeout=_CLOSE_TIMEOUT_S)
+        await all_done([connection.gone for connection in connections], _CLOSE_TIMEOUT_S)
         for connection in connections:
             connection.abort("the pool was closed")
+        await all_done([connection.gone for connection in connections], _CLOSE_TIMEOUT_S)
 
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 from simulator.http2.choice import server_codec
+from simulator.http2.closing import all_done
 from simulator.http2.codec import CodecLimits
 from simulator.http2.server_connection import ServerConnection, ServerRequest
 from simulator.http2.statistics import ServerCounters, ServerStatistics
@@ -87,8 +88,8 @@ class Server:
         connections = list(self._connections)
         for connection in connections:
             connection.go_away()
-        if connections:
-            await asyncio.wait([connection.gone for connection in connections], timeout=self._limits.close_timeout_s)
+        await all_done([connection.gone for connection in connections], self._limits.close_timeout_s)
         for connection in connections:
             connection.abort()
+        await all_done([connection.gone for connection in connections], self._limits.close_timeout_s)
         await listener.wait_closed()

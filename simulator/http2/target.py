@@ -28,7 +28,10 @@ class Target:
     @classmethod
     def parse(cls, url: str) -> Target:
         """Read `http://host:port` or `https://host:port`; raises ValueError with one line that says what is wrong."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise ValueError(f"target {url!r}: {error}") from None
         if parts.scheme not in {"http", "https"}:
             raise ValueError(f"target {url!r}: expected http://host:port or https://host:port")
         try:

@@ -12,7 +12,9 @@ def client_tls(
     *, ca_file: File | None = None, certificate: File | None = None, key: File | None = None, insecure: bool = False
 ) -> ssl.SSLContext:
     """Context of a client: an own CA, a client certificate for mutual TLS; `insecure` trusts any certificate."""
-    context = ssl.create_default_context(cafile=_readable(ca_file))
+    context = ssl.create_default_context() if ca_file is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is not None:
+        _load_ca(context, ca_file)
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -26,7 +28,7 @@ def server_tls(certificate: File, key: File, client_ca: File | None = None) -> s
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _load_chain(context, certificate, key)
     if client_ca is not None:
-        context.load_verify_locations(cafile=_readable(client_ca))
+        _load_ca(context, client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
     return _for_http2(context)
 
@@ -37,14 +39,21 @@ def _for_http2(context: ssl.SSLContext) -> ssl.SSLContext:
     return context
 
 
+def _load_ca(context: ssl.SSLContext, file: File) -> None:
+    try:
+        context.load_verify_locations(cafile=_readable(file))
+    except ssl.SSLError as error:
+        raise ValueError(f"CA file {file} cannot be used: {error.reason or error}") from None
+
+
 def _load_chain(context: ssl.SSLContext, certificate: File, key: File | None) -> None:
     try:
-        context.load_cert_chain(_readable(certificate) or "", _readable(key))
+        context.load_cert_chain(_readable(certificate), None if key is None else _readable(key))
     except ssl.SSLError as error:
         raise ValueError(f"certificate {certificate} or its key cannot be used: {error.reason or error}") from None
 
 
-def _readable(file: File | None) -> str | None:
-    if file is not None and not Path(file).is_file():
+def _readable(file: File) -> str:
+    if not Path(file).is_file():
         raise ValueError(f"no such file: {file}")
-    return None if file is None else str(file)
+    return str(file)
