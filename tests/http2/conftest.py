@@ -9,9 +9,10 @@ import trustme
 from simulator.http2 import server_tls
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
+@pytest.fixture(params=[False, True], ids=["asyncio", "uvloop"])
+def anyio_backend(request: pytest.FixtureRequest) -> tuple[str, dict[str, bool]]:
+    """Both loops: the engine runs on uvloop, Windows and a user's own tests on asyncio's."""
+    return "asyncio", {"use_uvloop": request.param}
 
 
 class Certificates:
