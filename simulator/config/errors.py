@@ -11,6 +11,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 LONGEST_SHOWN = 60
 
+Wrong = tuple[tuple[str | int, ...], str]
+"""A place below the value under validation, and what is wrong there."""
+
 
 class ConfigError(Exception):
     """A file or an override that cannot be used. The message is what the user sees, one line per problem."""
@@ -54,7 +57,7 @@ def problem(message: str) -> PydanticCustomError:
     return PydanticCustomError("config", "{message}", {"message": message})
 
 
-def located(problems: Iterable[tuple[tuple[str | int, ...], str]]) -> ValidationError:
+def located(problems: Iterable[Wrong]) -> ValidationError:
     """Several problems at places below the value under validation; pydantic prefixes them with its own place."""
     details = [InitErrorDetails(type=problem(message), loc=place, input=None) for place, message in problems]
     return ValidationError.from_exception_data("config", details)

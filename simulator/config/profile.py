@@ -21,9 +21,14 @@ from pydantic_core import PydanticCustomError
 
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
-from simulator.config.errors import did_you_mean, located, problem, shown
+from simulator.config.errors import Wrong, did_you_mean, located, problem, shown
 from simulator.config.model import Model
 from simulator.config.quantities import (
+    COUNT,
+    DURATION,
+    OCTETS,
+    RATE,
+    THROUGHPUT,
     Balance,
     Count,
     Duration,
@@ -34,7 +39,6 @@ from simulator.config.quantities import (
     Share,
     SomeCount,
     SomeDuration,
-    Throughput,
     WholeSeconds,
     text,
 )
@@ -46,7 +50,7 @@ Service = Literal["data", "voice", "sms"]
 Charging = Literal["SCUR", "IEC", "PEC"]
 
 Sst = Annotated[Count, Field(le=255)]
-Durations = Annotated[Distribution, Drawn(Duration)]
+Durations = Annotated[Distribution, Drawn(DURATION)]
 
 UNIT_OF: dict[Service, Unit] = {"data": "totalVolume", "voice": "time", "sms": "serviceSpecificUnits"}
 UNITS_FOR: dict[Service, tuple[Unit, ...]] = {
@@ -201,9 +205,9 @@ class VolumeGroup(_RatingGroup):
     unit: Literal["totalVolume"] = "totalVolume"
     requested: Annotated[Octets, Field(ge=1)] | None = None
     """Asked for in each request; null leaves the amount to the CHF."""
-    volume: Annotated[Distribution, Drawn(Octets)] | None = None
+    volume: Annotated[Distribution, Drawn(OCTETS)] | None = None
     """Octets this rating group uses in all; null: as many as come until the session ends."""
-    throughput: Annotated[Distribution, Drawn(Throughput)]
+    throughput: Annotated[Distribution, Drawn(THROUGHPUT)]
     """Octets per second, drawn for each burst."""
     uplink_share: Share = 0.1
 
@@ -224,9 +228,9 @@ class UnitsGroup(_RatingGroup):
 
     unit: Literal["serviceSpecificUnits"] = "serviceSpecificUnits"
     requested: Annotated[Count, Field(ge=1)] | None = None
-    volume: Annotated[Distribution, Drawn(Count)] | None = None
+    volume: Annotated[Distribution, Drawn(COUNT)] | None = None
     """Units this rating group uses in all; null: as many as come until the session ends."""
-    throughput: Annotated[Distribution, Drawn(Rate)] | None = None
+    throughput: Annotated[Distribution, Drawn(RATE)] | None = None
     """Units per second, drawn for each burst."""
     uplink_share: Annotated[float, BeforeValidator(_refuse("units have no direction"))] = 0.0
 
@@ -251,7 +255,7 @@ class Usage(Model):
     length: Durations | None = None
     """Seconds that a session lives; null: until its rating groups have used their volume."""
     rating_groups: Annotated[list[AnyRatingGroup], Field(min_length=1, max_length=50)]
-    units: Annotated[Distribution, Drawn(Count)] | None = Field(
+    units: Annotated[Distribution, Drawn(COUNT)] | None = Field(
         default_factory=lambda data: Fixed(1) if data["service"] == "sms" else None
     )
     """Messages of one SMS event, 1 by default; None for other services."""
@@ -303,9 +307,6 @@ class Usage(Model):
         if self.length is None and all(group.volume is None for group in self.rating_groups):
             raise problem("never ends: expected a length, or a volume for at least one rating group")
         return self
-
-
-Wrong = tuple[tuple[str | int, ...], str]
 
 
 def _event_groups(groups: list[RatingGroup]) -> Iterator[Wrong]:

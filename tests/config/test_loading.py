@@ -117,27 +117,27 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(here):
         (
             "length: 5m",
             "length: {uniform: {min: 9s, max: 2s}}",
-            "x.yaml:8: usages.browsing.length: max is less than min",
+            "x.yaml:8: usages.browsing.length.uniform: max is less than min",
         ),
         (
             "length: 5m",
             "length: {pareto: {min: 9s, alpha: 1}}",
-            "x.yaml:8: usages.browsing.length: alpha of 1 or less has no mean: give a max",
+            "x.yaml:8: usages.browsing.length.pareto: alpha of 1 or less has no mean: give a max",
         ),
         (
             "length: 5m",
             "length: {exponential: {mean: 0s}}",
-            "x.yaml:8: usages.browsing.length: expected a mean of more than 0",
+            "x.yaml:8: usages.browsing.length.exponential: expected a mean of more than 0",
         ),
         (
             "length: 5m",
             "length: {choice: [{value: 1s, weight: 0}]}",
-            "x.yaml:8: usages.browsing.length: expected weights that add up to more than 0",
+            "x.yaml:8: usages.browsing.length.choice: expected weights that add up to more than 0",
         ),
         (
             "length: 5m",
             "length: {empirical: {quantiles: [[0, 5s], [1, 2s]]}}",
-            "x.yaml:8: usages.browsing.length: expected quantiles that never fall",
+            "x.yaml:8: usages.browsing.length.empirical: expected quantiles that never fall",
         ),
         (
             "length: 5m",
