@@ -162,7 +162,8 @@ class _Reader:
             self._parts(parts, [OPERATIONS], optional=True)
             return (Measure.SHARE,) if head == "success" else (Measure.NUMBER, Measure.SHARE)
         if head in LATENCIES:
-            self._parts(parts, [OPERATIONS, tuple(PERCENTILES)] if len(rest) > 1 else [tuple(PERCENTILES)])
+            whole_run = len(rest) == 1 and rest[0] not in OPERATIONS
+            self._parts(parts, [tuple(PERCENTILES)] if whole_run or not rest else [OPERATIONS, tuple(PERCENTILES)])
             return (Measure.DURATION,)
         if head in _NUMBERS:
             self._parts(parts, [tuple(_NUMBERS[head])])
@@ -194,12 +195,12 @@ class _Reader:
 
     def _unknown(self, parts: list[str], place: int, names: Iterable[str]) -> NoReturn:
         names = list(names)
-        near = difflib.get_close_matches(parts[place], names, n=1)
+        near = difflib.get_close_matches(parts[place], names, n=1, cutoff=0.5)
         hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(names)}"
         self._fail(parts, place, f'unknown name "{parts[place]}"; {hint}')
 
     def _fail(self, parts: list[str], place: int, problem: str) -> NoReturn:
-        offset = sum(len(part) + 1 for part in parts[:place])
+        offset = sum(len(part) + 1 for part in parts[:place]) - (place == len(parts))
         raise ThresholdError(self._text, self._column + offset, problem)
 
 

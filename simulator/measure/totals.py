@@ -21,6 +21,7 @@ class Totals:
         """Each worker's share of one core in each interval under load, in millionths."""
         self._latest: dict[int, Snapshot] = {}
         self._levels: dict[int, dict[str, Gauge]] = {}
+        self._shares: dict[int, float] = {}
         self._peaks: dict[str, float] = {}
 
     def add(self, worker: int, snapshot: Snapshot) -> None:
@@ -44,7 +45,8 @@ class Totals:
             self.lag.record(round(snapshot.gauge("loop_lag_us")))
         before = self._levels.get(worker, {}).get("cpu_s")
         if before is not None and "cpu_s" in snapshot.gauges and snapshot.seconds >= _SHORTEST_JUDGED_S:
-            self.cpu.record(round((snapshot.gauge("cpu_s") - before.value) / snapshot.seconds * 1e6))
+            self._shares[worker] = share = (snapshot.gauge("cpu_s") - before.value) / snapshot.seconds
+            self.cpu.record(round(share * 1e6))
 
     def _merged_levels(self) -> dict[str, Gauge]:
         merged: dict[str, Gauge] = {}
@@ -76,6 +78,11 @@ class Totals:
         return sum(
             latest.count(metric, *labels) / latest.seconds for latest in self._latest.values() if latest.seconds > 0
         )
+
+    @property
+    def cpu_share(self) -> float:
+        """The busiest worker's share of one core in its last interval under load; 0 when not known yet."""
+        return max(self._shares.values(), default=0.0)
 
     def gauge(self, name: str) -> float:
         """The latest merged value of a gauge; 0 when it was never set."""

@@ -9,7 +9,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from simulator.report import words
-from simulator.report.layout import columns, indented
+from simulator.report.layout import below, columns, indented
 
 Json = Mapping[str, Any]
 
@@ -36,14 +36,14 @@ _OFFENCES_SHOWN: Final = 5
 def audit_page(audit: Json | None) -> Iterator[RenderableType]:
     """Both sides' books by unit type, the conclusion, and the first sessions that are wrong."""
     if audit is None:
-        yield Text("\nThe run was not audited.", "yellow")
+        yield from below(Text("The run was not audited.", "yellow"))
         return
     if audit["used_units"]:
         table = columns("audit", *(heading for heading, _, _ in _COLUMNS))
         for unit in audit["used_units"]:
             table.add_row(words.unit(unit), *(_cell(audit, name, unit, style) for _, name, style in _COLUMNS))
-        yield table
-    yield _conclusion(audit)
+        yield from below(table)
+    yield from below(_conclusion(audit))
     for name, remark in _REMARKS:
         amounts = [words.named_amount(value, unit) for unit, value in audit[name].items() if value]
         if amounts:
@@ -60,6 +60,8 @@ def _cell(audit: Json, name: str, unit: str, style: str) -> Text:
 
 def _conclusion(audit: Json) -> Text:
     sessions = words.count(audit["sessions"])
+    if audit["balanced"] and audit["charged_units"] != audit["used_units"]:
+        return Text(f"Balanced: nothing of {sessions} sessions was lost or charged twice.", "bold green")
     if audit["balanced"]:
         return Text(f"Balanced: every unit of {sessions} sessions was charged exactly once.", "bold green")
     if audit["balanced"] is None:

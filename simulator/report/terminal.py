@@ -13,7 +13,7 @@ from rich.text import Text
 from simulator.measure.thresholds import OPERATIONS
 from simulator.report import words
 from simulator.report.audit_page import audit_page
-from simulator.report.layout import bullets, columns
+from simulator.report.layout import below, bullets, columns
 
 Json = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ class _Page:
         yield from _limited(summary["generator"])
         yield from _operations(summary, console, options)
         yield from _usages(summary["usages"])
-        yield _facts(summary)
+        yield from below(_facts(summary))
         yield from audit_page(summary["audit"])
         yield from _thresholds(summary["thresholds"])
         yield from _verdict(summary)
@@ -69,7 +69,7 @@ def _title(summary: Json) -> Text:
 
 def _limited(generator: Json) -> Iterator[RenderableType]:
     if generator["limited"]:
-        yield Text("\nThe generator was the limit: do not judge the CHF by these figures.", "bold magenta")
+        yield from below(Text("The generator was the limit: do not judge the CHF by these figures.", "bold magenta"))
         yield bullets(generator["reasons"])
 
 
@@ -81,10 +81,10 @@ def _operations(summary: Json, console: Console, options: ConsoleOptions) -> Ite
     rows.append(("all", summary["all"]))
     wide = _operation_table(rows, counts=True, latencies=True)
     if Measurement.get(console, options.update(max_width=1_000), wide).maximum <= options.max_width:
-        yield wide
+        yield from below(wide)
     else:
-        yield _operation_table(rows, counts=True, latencies=False)
-        yield _operation_table(rows, counts=False, latencies=True)
+        yield from below(_operation_table(rows, counts=True, latencies=False))
+        yield from below(_operation_table(rows, counts=False, latencies=True))
 
 
 def _operation_table(rows: list[tuple[str, Json]], *, counts: bool, latencies: bool) -> Table:
@@ -130,7 +130,7 @@ def _usages(usages: Mapping[str, Json]) -> Iterator[RenderableType]:
             _flagged(usage["failed_requests"], "bold red"),
             *(words.latency(response[rank]) if response else "–" for rank in ("p50", "p99")),
         )
-    yield table
+    yield from below(table)
 
 
 # -- facts in lines ---------------------------------------------------------------------------------------------------
@@ -214,14 +214,14 @@ def _thresholds(lines: list[Json]) -> Iterator[RenderableType]:
     for line in lines:
         word, style = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("open", "yellow")}[line["ok"]]
         grid.add_row(Text(word, style), line["text"], Text(line["value"], "dim" if line["ok"] else style))
-    yield Text("\nthresholds", "bold")
+    yield from below(Text("thresholds", "bold"))
     yield grid
 
 
 def _verdict(summary: Json) -> Iterator[RenderableType]:
     word = summary["verdict"]
-    text = Text.assemble("\nVerdict: ", (word, VERDICT_STYLES.get(word, "bold yellow")))
+    text = Text.assemble("Verdict: ", (word, VERDICT_STYLES.get(word, "bold yellow")))
     if summary["generator"]["limited"]:
         text.append(" (the generator was the limit, see above)")
-    yield text
+    yield from below(text)
     yield bullets(why for why in summary["why"] if why not in summary["generator"]["reasons"])

@@ -23,18 +23,18 @@ FACTS = RunFacts(
 
 
 def totals(*, seconds: int = 30, workers: int = 1, **trouble: Any) -> Totals:
-    """`seconds` of load and three of drain; `trouble` is what `_interval` understands."""
+    """`seconds` of load and three of drain; `trouble` is what `interval` understands."""
     folded = Totals()
     recorders = [Recorder(t0=0) for _ in range(workers)]
     for second in range(1, seconds + 4):
         for worker, recorder in enumerate(recorders):
             recorder.phase = Phase.LOAD if second <= seconds else Phase.DRAIN
-            _interval(recorder, second, draining=second > seconds, **trouble)
+            interval(recorder, second, draining=second > seconds, **trouble)
             folded.add(worker, recorder.cut(second * SECOND))
     return folded
 
 
-def _interval(
+def interval(
     recorder: Recorder, second: int, *, draining: bool, cpu: float = 0.42, lag_us: int = 1_800, slow: int = 1,
     failing: int = 0, dropped: int = 0, waiting: int = 0,
 ) -> None:  # fmt: skip

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from simulator.measure import Totals
+from simulator.report import build_summary
+from tests.report.examples import FACTS, audit, totals
+
+
+def test_the_summary_holds_what_was_promised() -> None:
+    summary = json.loads(json.dumps(build_summary(totals(), FACTS, audit())))
+    assert {"profile", "seed", "version", "target", "duration_s", "verdict", "causes", "result_codes"} <= set(summary)
+    for operation in ("create", "update", "release", "event"):
+        figures = summary["operations"][operation]
+        assert {"requests", "ok", "denied", "failed", "retransmitted", "latency_us"} <= set(figures)
+        for kind in ("queue", "service", "response"):
+            assert {"p50", "p90", "p99", "p99_9", "max"} <= set(figures["latency_us"][kind])
+    assert {"started", "completed", "failed", "open_max", "open_at_end"} <= set(summary["sessions"])
+    assert {"intended", "started", "dropped"} <= set(summary["arrivals"])
+    assert {"offered_per_s", "achieved_per_s"} <= set(summary["rate"])
+    assert {"cpu_s", "requests_per_cpu_s", "loop_lag_us", "limited"} <= set(summary["generator"])
+    units = {"used", "acknowledged", "debited", "lost", "double_charged", "in_doubt"}
+    assert {"balanced", *(f"{unit}_units" for unit in units)} <= set(summary["audit"])
+
+
+def test_figures_are_those_that_were_recorded() -> None:
+    summary = build_summary(totals(workers=2, failing=4), FACTS, audit())
+    update = summary["operations"]["update"]
+    assert update["requests"] == 2 * 30 * 2_000
+    assert (update["ok"], update["denied"], update["failed"]) == (2 * 30 * 1_956, 2 * 30 * 40, 2 * 30 * 4)
+    assert update["retransmitted"] == 2 * 30 * 4
+    assert update["latency_us"]["queue"]["count"] == update["requests"]
+    assert update["latency_us"]["queue"]["p50"] == pytest.approx(90 + 90 * 9 // 4, rel=0.02)
+    assert summary["all"]["requests"] == sum(figures["requests"] for figures in summary["operations"].values())
+    assert summary["sessions"]["failed_by_reason"] == {"TIMEOUT": 2 * 33 * 4}
+    assert summary["sessions"]["open_max"] == 4_200
+    assert summary["sessions"]["open_at_end"] == 0
+    assert summary["failures"] == {"TIMEOUT": 2 * (30 * 16 + 3 * 4)}
+    assert summary["usages"]["sms"]["requests"] == summary["operations"]["event"]["requests"]
+
+
+def test_rates_are_those_of_the_time_in_which_load_was_offered() -> None:
+    summary = build_summary(totals(dropped=25), FACTS, audit())
+    assert summary["rate"] == {"offered_per_s": 325.0, "achieved_per_s": 300.0, "requests_per_s": 2_570.0}
+    assert summary["phases_s"] == {"load": 30.0, "drain": 3.0}
+    assert summary["arrivals"]["dropped_by_reason"] == {"limit": 750}
+
+
+def test_a_run_without_measurements_has_a_summary_too() -> None:
+    summary = build_summary(Totals(), FACTS, None)
+    assert summary["all"]["requests"] == 0
+    assert summary["all"]["latency_us"] == {"queue": None, "service": None, "response": None}
+    assert summary["rate"]["offered_per_s"] == 0
+    assert summary["audit"] is None
+    assert summary["verdict"] == "pass"
+
+
+GOOD = ["success >= 99.9%"]
+BAD = ["response.p99 < 1us"]
+
+
+def test_pass_fail_invalid_and_interrupted_have_their_exit_codes() -> None:
+    def verdict(summary: dict[str, object]) -> tuple[object, object]:
+        return summary["verdict"], summary["exit_code"]
+
+    assert verdict(build_summary(totals(), FACTS, audit(), GOOD)) == ("pass", 0)
+    assert verdict(build_summary(totals(), FACTS, audit(), BAD)) == ("fail", 1)
+    assert verdict(build_summary(totals(), FACTS, audit(lost=1), GOOD)) == ("fail", 1)
+    assert verdict(build_summary(totals(), FACTS, audit(twice=1), GOOD)) == ("fail", 1)
+    assert verdict(build_summary(totals(cpu=0.99), FACTS, audit(lost=1), BAD)) == ("invalid", 3)
+    stopped = replace(FACTS, interrupted=True)
+    assert verdict(build_summary(totals(cpu=0.99), stopped, audit(lost=1), BAD)) == ("interrupted", 130)
+    unfit = replace(FACTS, could_not_run="the target went away")
+    assert verdict(build_summary(totals(cpu=0.99), unfit, audit(), BAD)) == ("could not run", 2)
+
+
+def test_the_verdict_names_all_its_reasons() -> None:
+    summary = build_summary(totals(cpu=0.99), FACTS, audit(lost=1, twice=1), [*GOOD, *BAD])
+    power, lost, *rest = summary["why"]
+    assert "99% of its core" in power
+    assert lost == "audit: 1.02 min (time) lost"
+    assert rest == ["audit: 25.0 MB (totalVolume) charged twice", "threshold response.p99 < 1us: 7.2 ms"]
+
+
+def test_an_audit_without_books_does_not_fail_a_run() -> None:
+    summary = build_summary(totals(), FACTS, audit(unverifiable="no ledger"), ["audit.lost_units == 0"])
+    assert summary["verdict"] == "pass"
+    assert summary["audit"]["balanced"] is None
+    assert summary["thresholds"] == [
+        {"ok": None, "text": "audit.lost_units == 0", "value": "not verified against the CHF's books"}
+    ]
