@@ -30,7 +30,7 @@ from simulator.config.errors import Wrong, did_you_mean, located, problem, shown
 from simulator.config.quantities import NUMBER, SHARE, SOME_NUMBER, Quantity
 
 MOST_POINTS = 1000
-MOST_SIGMA = Quantity(name="Sigma", words="a sigma such as 0.8", units=SOME_NUMBER.units, positive=True, at_most=10)
+MOST_SIGMA = Quantity(words="a sigma such as 0.8", units=SOME_NUMBER.units, positive=True, at_most=10)
 
 Parameters = Mapping[str, Any]
 

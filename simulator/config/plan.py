@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationInfo, field_validator
 
@@ -44,9 +44,9 @@ class Terms(Model, Generic[Q]):
     """What comes with the last units; null sends no final unit indication."""
 
     @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """The unit's name is in the schema; the type's would be its whole annotation."""
-        return f"{cls.__name__}{params[0].__metadata__[0].name}"
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:  # noqa: ARG003
+        """Plain, where pydantic would spell out the whole annotation of the amounts."""
+        return cls.__name__
 
     @field_validator("counter", mode="after")
     @classmethod

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -21,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
-from simulator.config.errors import Wrong, did_you_mean, located, problem, shown
+from simulator.config.errors import Wrong, did_you_mean, located, one_line, problem, shown
 from simulator.config.model import Model
 from simulator.config.quantities import (
     COUNT,
@@ -43,6 +44,7 @@ from simulator.config.quantities import (
     text,
 )
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
+from simulator.measure.thresholds import ThresholdError, parse_threshold
 
 Kind = Literal["SMF", "PGW_C_SMF", "SMSF"]
 Rat = Literal["NR", "EUTRA"]
@@ -64,6 +66,14 @@ KINDS_FOR: dict[Service, tuple[Kind, ...]] = {
     "voice": ("SMF", "PGW_C_SMF"),
     "sms": ("SMSF",),
 }
+
+
+def _threshold(text: str) -> str:
+    try:
+        parse_threshold(text)
+    except ThresholdError as error:
+        raise problem(one_line(error)) from None
+    return text
 
 
 def _refuse(why: str) -> Callable[[object], object]:
@@ -424,7 +434,8 @@ class Profile(Model):
     backoff: Duration = 30.0
     """Session time until a device that found no credit tries again."""
     sandbox: Sandbox = Sandbox()
-    thresholds: list[str] = Field(default_factory=list)
+    thresholds: list[Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=list, max_length=100)
+    """Such as `response.update.p99 < 50ms`."""
 
     @field_validator("network_functions", mode="after")
     @classmethod

@@ -43,8 +43,6 @@ PACES = {"x": Fraction(1)}
 class Quantity:
     """One dimension: how it is written, and what a value must keep to."""
 
-    name: str
-    """Of the dimension, as the JSON schema's titles say it."""
     words: str
     """What an error message says was expected: `a rate such as 200/s`."""
     units: dict[str, Fraction]
@@ -97,31 +95,23 @@ class Quantity:
         return {"anyOf": [number, {"type": "string", "pattern": self.pattern}], "description": self.words}
 
 
-def _field(quantity: Quantity) -> tuple[Quantity, BeforeValidator, WithJsonSchema]:
-    return quantity, BeforeValidator(quantity.parse), WithJsonSchema(quantity.json_schema(), mode="validation")
+def _field(quantity: Quantity) -> tuple[BeforeValidator, WithJsonSchema]:
+    return BeforeValidator(quantity.parse), WithJsonSchema(quantity.json_schema(), mode="validation")
 
 
-DURATION = Quantity(
-    name="Duration", words="a duration such as 30s, 500ms or 1h30m", units=TIMES, compound=True, at_most=10**9
-)
-SOME_DURATION = Quantity(
-    name="SomeDuration", words=DURATION.words, units=TIMES, compound=True, at_most=10**9, positive=True
-)
-WHOLE_SECONDS = Quantity(
-    name="WholeSeconds", words="whole seconds such as 60s", units=TIMES, compound=True, whole=True, at_most=10**9
-)
-OCTETS = Quantity(name="Octets", words="a volume such as 10MB or 10MiB", units=VOLUMES, whole=True)
-COUNT = Quantity(name="Count", words="a whole number such as 500, 100k or 1M", units=COUNTS, whole=True)
-SOME_COUNT = Quantity(name="SomeCount", words=COUNT.words, units=COUNTS, whole=True, positive=True)
-NUMBER = Quantity(name="Number", words="a number such as 1.5", units=COUNTS)
-SOME_NUMBER = Quantity(name="SomeNumber", words=NUMBER.words, units=COUNTS, positive=True)
-RATE = Quantity(name="Rate", words="a rate such as 200/s, 30/m or 1M/h", units=RATES)
-THROUGHPUT = Quantity(name="Throughput", words="a throughput such as 5Mbps or 600kB/s", units=THROUGHPUTS)
-SHARE = Quantity(name="Share", words="a share such as 10% or 0.1", units=SHARES, at_most=1)
-BALANCE = Quantity(
-    name="Balance", words="a balance such as 100h, 50GB or 1000", units=TIMES | VOLUMES | COUNTS, whole=True
-)
-PACE = Quantity(name="Pace", words="a pace such as 1x, 60x or flat-out", units=PACES, positive=True, at_most=10**6)
+DURATION = Quantity(words="a duration such as 30s, 500ms or 1h30m", units=TIMES, compound=True, at_most=10**9)
+SOME_DURATION = Quantity(words=DURATION.words, units=TIMES, compound=True, at_most=10**9, positive=True)
+WHOLE_SECONDS = Quantity(words="whole seconds such as 60s", units=TIMES, compound=True, whole=True, at_most=10**9)
+OCTETS = Quantity(words="a volume such as 10MB or 10MiB", units=VOLUMES, whole=True)
+COUNT = Quantity(words="a whole number such as 500, 100k or 1M", units=COUNTS, whole=True)
+SOME_COUNT = Quantity(words=COUNT.words, units=COUNTS, whole=True, positive=True)
+NUMBER = Quantity(words="a number such as 1.5", units=COUNTS)
+SOME_NUMBER = Quantity(words=NUMBER.words, units=COUNTS, positive=True)
+RATE = Quantity(words="a rate such as 200/s, 30/m or 1M/h", units=RATES)
+THROUGHPUT = Quantity(words="a throughput such as 5Mbps or 600kB/s", units=THROUGHPUTS)
+SHARE = Quantity(words="a share such as 10% or 0.1", units=SHARES, at_most=1)
+BALANCE = Quantity(words="a balance such as 100h, 50GB or 1000", units=TIMES | VOLUMES | COUNTS, whole=True)
+PACE = Quantity(words="a pace such as 1x, 60x or flat-out", units=PACES, positive=True, at_most=10**6)
 
 Duration = Annotated[float, *_field(DURATION)]
 """Seconds, 0 allowed."""
@@ -132,11 +122,8 @@ Octets = Annotated[int, *_field(OCTETS)]
 Count = Annotated[int, *_field(COUNT)]
 SomeCount = Annotated[int, *_field(SOME_COUNT)]
 Number = Annotated[float, *_field(NUMBER)]
-SomeNumber = Annotated[float, *_field(SOME_NUMBER)]
 Rate = Annotated[float, *_field(RATE)]
 """Per second."""
-Throughput = Annotated[float, *_field(THROUGHPUT)]
-"""Octets per second."""
 Share = Annotated[float, *_field(SHARE)]
 """0 to 1."""
 Balance = Annotated[int, *_field(BALANCE)]

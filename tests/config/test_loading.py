@@ -233,6 +233,12 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(here):
         ("load:", "pace: fast\nload:", 'x.yaml:20: pace: expected a pace such as 1x, 60x or flat-out, got "fast"'),
         ("load:", "seed: true\nload:", "x.yaml:20: seed: expected a whole number such as 500, 100k or 1M, got true"),
         ("load:", "repeats: 11\nload:", "x.yaml:20: repeats: expected at most 10, got 11"),
+        (
+            "load:",
+            "thresholds:\n  - success >= 99%\n  - respnse.p99 < 1s\nload:",
+            'x.yaml:22: thresholds.1: threshold "respnse.p99 < 1s", column 1: unknown name "respnse"; did you mean "response"?',
+        ),
+        ("load:", "thresholds: [5]\nload:", "x.yaml:20: thresholds.0: expected a text, got 5; write it in quotes"),
         ("load:", "sandbox: {plan: my.yaml}\nload:", "x.yaml:20: sandbox.plan: no file my.yaml"),
         (
             "load:",

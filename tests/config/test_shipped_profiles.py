@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -147,14 +148,11 @@ def test_what_goes_to_another_process_comes_back_the_same(name):
 def test_an_installed_package_finds_its_profiles(tmp_path):
     """A wheel holds `simulator/profiles`; here a package laid out like one."""
     source = Path(load_profile.__code__.co_filename).parents[2]
-    package = tmp_path / "simulator"
-    (package / "config").mkdir(parents=True)
-    (package / "__init__.py").write_text("")
-    for path in (source / "simulator" / "config").iterdir():
-        if path.is_file():
-            (package / "config" / path.name).write_bytes(path.read_bytes())
-    (package / "profiles").mkdir()
-    (package / "profiles" / "demo.yaml").write_bytes((source / "profiles" / "demo.yaml").read_bytes())
+    shutil.copytree(
+        source / "simulator", tmp_path / "simulator", ignore=shutil.ignore_patterns("__pycache__", "profiles")
+    )
+    (tmp_path / "simulator" / "profiles").mkdir()
+    shutil.copy(source / "profiles" / "demo.yaml", tmp_path / "simulator" / "profiles")
     script = (
         "from simulator.config import *; print(load_profile('demo').name, load_plan().name, len(shipped_profiles()))"
     )
