@@ -19,7 +19,7 @@ from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import LiveSession
-from simulator.fleet.usage import Usage, build_usages
+from simulator.fleet.usage import build_usages
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder
 from simulator.n40 import Delivery, DeliveryPolicy, End, Operation, Request, read_answer
@@ -67,7 +67,10 @@ class Destination:
 
 
 class Fleet:
-    """One worker's devices. `epoch` is the UTC time in ns at `t0`."""
+    """One worker's devices. `epoch` is the UTC time in ns at `t0`; for `wake` and `awake_until` see `Schedule`.
+
+    `on_finished` is called when nothing is open and nothing will start any more.
+    """
 
     def __init__(
         self,
@@ -81,6 +84,8 @@ class Fleet:
         write_record: Callable[[bytes], None],
         t0: int,
         epoch: int,
+        wake: Callable[[int], None],
+        on_finished: Callable[[], None],
     ) -> None:
         self.profile = profile
         self.pace = Pace(t0, profile.pace)
@@ -93,9 +98,10 @@ class Fleet:
         self._series = Series(recorder, self._usages)
         self._population = Population(profile, seed, share.index, share.workers)
         self._transmit = transmit
+        self._on_finished = on_finished
         self._counters = recorder.counters
         self._policy = DeliveryPolicy(timeout=int(profile.timeouts.request * NS_PER_S), repeats=profile.repeats)
-        self._schedule: Schedule[LiveSession | Start] = Schedule()
+        self._schedule: Schedule[LiveSession | Start] = Schedule(wake)
         self._pending = 0  # starts in the schedule
         self._arrivals = self._merge()
         self._next_start = next(self._arrivals, None)
@@ -110,6 +116,15 @@ class Fleet:
     def open_sessions(self) -> int:
         """PDU sessions and events that have begun and not ended."""
         return len(self._open)
+
+    @property
+    def awake_until(self) -> int:
+        """When `on_time` will be called in any case."""
+        return self._schedule.awake_until
+
+    @awake_until.setter
+    def awake_until(self, moment: int) -> None:
+        self._schedule.awake_until = moment
 
     @property
     def finished(self) -> bool:
@@ -146,11 +161,14 @@ class Fleet:
                 self._begin(item, now)
             elif item.session.end is None:
                 self._wake(item, now)
+        if self.finished:
+            self._on_finished()
 
     def drain(self, now: int, timeout: int) -> None:
         """Start nothing more, and release what is open at a steady rate, well within `timeout` ns."""
         self._draining = True
         self._next_start = None
+        self._pending = 0
         lives = [live for live in self._open.values() if live.usage.charging == "SCUR"]
         window = min(timeout // 2, int(len(lives) / max(self.profile.load.rate or 0.0, 1.0) * NS_PER_S))
         for position, live in enumerate(lives):
@@ -247,6 +265,8 @@ class Fleet:
         del self._open[live.slot]
         self._count_end(live)
         self._again(live.device, live.number, now)
+        if self.finished:
+            self._on_finished()
 
     def _count_end(self, live: LiveSession) -> None:
         end = live.session.end

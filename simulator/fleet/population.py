@@ -73,7 +73,7 @@ class Population:
                 yield Start(number * NS_PER_S // FILL_PER_S, number, subscriber, usage, key, residual=True)
 
     def devices(self) -> Iterator[Start]:
-        """First sessions of the devices of a closed loop; thinking begins at a random point, so that they do not march in step."""
+        """First sessions of the devices of a closed loop; thinking begins at a random point, so they do not march in step."""
         for device in range(self.profile.load.devices or 0):
             if self._order[device % self.subscribers] % self.workers == self.index:
                 start = self.next_of(device, device, 0)

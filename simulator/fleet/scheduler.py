@@ -11,11 +11,17 @@ Item = TypeVar("Item")
 
 
 class Schedule(Generic[Item]):
-    """Items by their moment; items of one moment come out in the order in which they were put in."""
+    """Items by their moment; items of one moment come out in the order in which they were put in.
 
-    __slots__ = ("_counter", "_heap")
+    `wake(moment)` is called when something is put in that is due before `awake_until`, the moment at which whoever runs the
+    schedule will look at it anyway.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_counter", "_heap", "_wake", "awake_until")
+
+    def __init__(self, wake: Callable[[int], None]) -> None:
+        self.awake_until = 0
+        self._wake = wake
         self._heap: list[tuple[int, int, Item]] = []
         self._counter: Callable[[], int] = count().__next__
 
@@ -25,6 +31,8 @@ class Schedule(Generic[Item]):
     def add(self, moment: int, item: Item) -> None:
         """Put an item in; `moment` is in ns of the clock that `due` is asked with."""
         heappush(self._heap, (moment, self._counter(), item))
+        if moment < self.awake_until:
+            self._wake(moment)
 
     def next(self) -> int | None:
         """Return the earliest moment, None when empty."""

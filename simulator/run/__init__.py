@@ -1,0 +1,64 @@
+"""One run from start to finish; `run(profile, target=...)` is the public way in. What is heavy is imported by the call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from simulator.config import Profile
+    from simulator.run.options import Observer, Result
+
+
+def run(
+    profile: str | Path | Profile = "demo",
+    *,
+    target: str | None = None,
+    overrides: Sequence[str] = (),
+    duration_s: float | None = None,
+    seed: int | None = None,
+    workers: int = 1,
+    out: str | Path | None = None,
+    ledger: str | None = None,
+    ca_file: str | Path | None = None,
+    certificate: str | Path | None = None,
+    key: str | Path | None = None,
+    insecure: bool = False,
+    codec: str = "ngh2",
+    handle_signals: bool = False,
+    observer: Observer | None = None,
+) -> Result:
+    """Run a profile and return what was found.
+
+    `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`. `target` is the CHF's
+    API root (`http://host:port` speaks HTTP/2 with prior knowledge, `https://` negotiates it); without one the embedded
+    sandbox is charged. Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where
+    the run cannot be done; both messages are for people.
+    """
+    import anyio  # noqa: PLC0415
+
+    from simulator.config import Profile, load_profile  # noqa: PLC0415
+    from simulator.run.conductor import conduct  # noqa: PLC0415
+    from simulator.run.options import RunOptions, Silence  # noqa: PLC0415
+
+    checked = profile if isinstance(profile, Profile) else load_profile(profile, overrides)
+    if duration_s is not None:
+        load = checked.load.model_copy(update={"duration": duration_s})
+        checked = checked.model_copy(update={"load": load})
+    options = RunOptions(
+        profile=checked,
+        target=target,
+        ledger=ledger,
+        seed=seed,
+        workers=workers,
+        out=None if out is None else Path(out),
+        codec=codec,
+        ca_file=None if ca_file is None else Path(ca_file),
+        certificate=None if certificate is None else Path(certificate),
+        key=None if key is None else Path(key),
+        insecure=insecure,
+        handle_signals=handle_signals,
+        observer=observer or Silence(),
+    )
+    return anyio.run(conduct, options)

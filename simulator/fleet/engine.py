@@ -1,0 +1,193 @@
+"""One engine: a fleet on an event loop, with its connections, its timer and its intervals."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from simulator.config import Profile
+from simulator.fleet.connections import FleetConnections
+from simulator.fleet.draws import seed_key, session_key
+from simulator.fleet.fleet import Destination, Fleet, Share
+from simulator.fleet.messages import Configure
+from simulator.fleet.network_functions import build_network_functions
+from simulator.http2 import Target, client_tls
+from simulator.measure import Merge, Phase, Recorder, Snapshot
+
+NS_PER_S = 1_000_000_000
+INTERVAL_S = 0.5
+TIMER_FLOOR_NS = 1_000_000
+"""uvloop's timers count in milliseconds; what is due within one is waited for together."""
+
+
+def split_root(target: str) -> tuple[Target, bytes]:
+    """Split an API root into where to connect and the path under which the API begins. Raises ValueError."""
+    scheme, separator, rest = target.partition("://")
+    authority, slash, path = rest.partition("/")
+    root = (slash + path).rstrip("/")
+    if separator and any(character <= " " or character in "?#" or not character.isascii() for character in root):
+        raise ValueError(f"target {target!r}: the path of an API root has no query, blanks or letters beyond ASCII")
+    return Target.parse(scheme + separator + authority), root.encode()
+
+
+class Engine:
+    """Runs one worker's share of a profile. `on_snapshot` gets every interval, `on_finished` tells when all is done."""
+
+    def __init__(
+        self, command: Configure, on_snapshot: Callable[[Snapshot], None], on_finished: Callable[[], None]
+    ) -> None:
+        self.profile = Profile.model_validate(command.profile)
+        self._command = command
+        self._on_snapshot = on_snapshot
+        self._on_finished = on_finished
+        self._finished = asyncio.Event()
+        self._target, root = split_root(command.target)
+        self._destination = Destination(
+            scheme=self._target.scheme.encode(), authority=self._target.authority, root=root
+        )
+        self._tls = None
+        if self._target.scheme == "https":
+            self._tls = client_tls(
+                ca_file=command.ca_file, certificate=command.certificate, key=command.key, insecure=command.insecure
+            )
+        seed = seed_key(command.seed)
+        self._connections = FleetConnections(
+            self._target,
+            self.profile.connections,
+            codec=command.codec,
+            tls=self._tls,
+            key=session_key(seed, command.worker, command.workers),
+        )
+        self._fleet: Fleet | None = None
+        self._armed_for = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._interval: asyncio.TimerHandle | None = None
+        self._lag = 0
+
+    async def open(self) -> None:
+        """Connect. Raises TargetError."""
+        self._loop = asyncio.get_running_loop()
+        # Buffered by the books, which hand over whole batches.
+        self._records = Path(self._command.records).open("ab", buffering=0)  # noqa: ASYNC230, SIM115
+        functions = build_network_functions(self.profile, self._command.worker)
+        await self._connections.open([each for instances in functions.values() for each in instances])
+
+    def start(self, t0: int, epoch: int) -> None:
+        """Begin the load at `t0`; see `Start`."""
+        command = self._command
+        self.recorder = Recorder(t0)
+        self._fleet = Fleet(
+            self.profile,
+            seed=command.seed,
+            share=Share(index=command.worker, workers=command.workers),
+            destination=self._destination,
+            recorder=self.recorder,
+            transmit=self._connections.transmit,
+            write_record=self._write_record,
+            t0=t0,
+            epoch=epoch,
+            wake=self._wake,
+            on_finished=self._finish,
+        )
+        self._t0 = t0
+        self._warm_at = t0 + int(self.profile.load.warmup * NS_PER_S)
+        # Nothing on the hot path makes reference cycles; a full collection over a million open sessions would stop the
+        # engine for a second. Young objects are still collected, once an interval.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._wake(self._fleet.next_deadline())
+        self._interval = self._loop.call_later(INTERVAL_S, self._cut)
+
+    def _write_record(self, lines: bytes) -> None:
+        self._records.write(lines)
+
+    # -- time ---------------------------------------------------------------------------------------------------------
+
+    def _wake(self, moment: int) -> None:
+        """Be there at `moment`, or earlier."""
+        assert self._fleet is not None
+        now = time.monotonic_ns()
+        delay = max(moment - now, TIMER_FLOOR_NS)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = now + delay
+        self._fleet.awake_until = moment
+        self._timer = self._loop.call_later(delay / NS_PER_S, self._on_timer)
+
+    def _on_timer(self) -> None:
+        fleet = self._fleet
+        assert fleet is not None
+        self._timer = None
+        now = time.monotonic_ns()
+        self._lag = max(self._lag, now - self._armed_for)
+        fleet.awake_until = 0  # what is scheduled meanwhile is seen below
+        fleet.on_time(now)
+        self._wake(fleet.next_deadline())
+
+    def _finish(self) -> None:
+        if not self._finished.is_set():
+            self._finished.set()
+            self._on_finished()
+
+    # -- intervals ----------------------------------------------------------------------------------------------------
+
+    def _cut(self) -> None:
+        self._interval = self._loop.call_later(INTERVAL_S, self._cut)
+        self._take_interval()
+
+    def _take_interval(self) -> None:
+        fleet, recorder = self._fleet, self.recorder
+        assert fleet is not None
+        fleet.books.flush()
+        fleet.set_gauges()
+        counters = recorder.counters
+        self._connections.measure(self._count, recorder.gauge)
+        recorder.gauge("loop_lag_us", self._lag / 1000, Merge.MAX)
+        recorder.gauge("cpu_s", time.process_time())
+        self._lag = 0
+        now = time.monotonic_ns()
+        if counters or now > self._t0:
+            self._on_snapshot(recorder.cut(now))
+        if recorder.phase == Phase.WARMUP and now >= self._warm_at:
+            recorder.phase = Phase.LOAD
+        gc.collect(0)
+
+    def _count(self, name: str, grown: int) -> None:
+        self.recorder.counters[name] += grown
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
+    async def drain(self, timeout_s: float) -> int:
+        """Release what is open; return how many sessions are left open at the CHF."""
+        if self._fleet is None:
+            await self._connections.aclose()
+            return 0
+        now = time.monotonic_ns()
+        self._take_interval()
+        self.recorder.phase = Phase.DRAIN
+        self._fleet.drain(now, int(timeout_s * NS_PER_S))
+        self._wake(now)
+        end = now + int(timeout_s * NS_PER_S)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._finished.wait(), (end - time.monotonic_ns()) / NS_PER_S)
+        return await self.stop()
+
+    async def stop(self) -> int:
+        """Stop at once; return how many sessions are left open at the CHF."""
+        left = 0
+        if self._fleet is not None:
+            left = self._fleet.open_sessions
+            self._fleet.abandon()
+            for timer in (self._timer, self._interval):
+                if timer is not None:
+                    timer.cancel()
+        await self._connections.aclose()
+        if self._fleet is not None:
+            self._take_interval()
+            self._records.close()
+        return left

@@ -1,0 +1,339 @@
+"""One run from start to finish: sandbox, engines, load, drain, audit, verdict."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import anyio
+import httpx
+import orjson
+
+from simulator import __version__
+from simulator.audit import Audit, AuditError, Auditor, read_rows
+from simulator.fleet import messages
+from simulator.fleet.engine import INTERVAL_S
+from simulator.measure import Snapshot, ThresholdError, Totals, parse_threshold
+from simulator.report import RunFacts, build_summary
+from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger
+from simulator.run.engines import EngineError, EngineProcess, engine_process
+from simulator.run.options import Result, RunError, RunOptions
+
+READY_TIMEOUT_S = 60.0
+HEAD_START_NS = 150_000_000
+"""Between the command to start and the start, so that all engines begin together."""
+GRACE_S = 10.0
+"""Beyond the drain's timeout, for the engines to close down."""
+
+
+async def conduct(options: RunOptions) -> Result:
+    """Run. Raises RunError where it cannot be done as asked."""
+    for text in options.profile.thresholds:
+        try:
+            parse_threshold(text)
+        except ThresholdError as error:
+            raise RunError(f"profile {options.profile.name}: thresholds: {error}") from None
+    with _folder(options) as folder:
+        return await Conductor(options, folder).run()
+
+
+@contextmanager
+def _folder(options: RunOptions) -> Iterator[Path]:
+    """Where the run leaves its records: a given folder that stays, or a temporary one."""
+    if options.out is None:
+        folder = Path(tempfile.mkdtemp(prefix="smfleet-"))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"--out {options.out}: {error.strerror}") from None
+    if any(options.out.iterdir()):
+        raise RunError(f"--out {options.out}: the folder is not empty, and a run's records are never overwritten")
+    yield options.out
+
+
+class Conductor:
+    """Holds what is known about one run while it goes."""
+
+    def __init__(self, options: RunOptions, folder: Path) -> None:
+        self._options = options
+        self._profile = options.profile
+        self._folder = folder
+        self._seed = options.profile.seed if options.seed is None else options.seed
+        self._totals = Totals()
+        self._sandbox: EmbeddedSandbox | None = None
+        self._engines: list[EngineProcess] = []
+        self._notes: list[str] = []
+        self._failures: list[str] = []
+        self._unverifiable = ""
+        self._interrupted = False
+        self._load_over = anyio.Event()
+        self._all_ready = anyio.Event()
+        self._all_gone = anyio.Event()
+        self._before = folder / "ledger-before.ndjson"
+
+    async def run(self) -> Result:
+        """Do it; see the module."""
+        async with AsyncExitStack() as stack:
+            target = await self._prepare_target(stack)
+            records = [self._folder / f"records-{worker}.ndjson" for worker in range(self._options.workers)]
+            for worker in range(self._options.workers):
+                self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder)))
+            facts = await self._load(target, records)
+            audit = await self._audit(records)
+        facts = replace(
+            facts, notes=tuple(self._notes), interrupted=self._interrupted, could_not_run="; ".join(self._failures)
+        )
+        summary = build_summary(self._totals, facts, audit, self._profile.thresholds)
+        if self._options.out is not None:
+            self._write("summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+        return Result(summary=summary)
+
+    def _write(self, name: str, octets: bytes) -> None:
+        (self._folder / name).write_bytes(octets)
+
+    # -- before -------------------------------------------------------------------------------------------------------
+
+    async def _prepare_target(self, stack: AsyncExitStack) -> str:
+        options = self._options
+        if options.target is None:
+            try:
+                self._sandbox = await stack.enter_async_context(embedded_sandbox(self._profile, self._folder))
+            except SandboxFailedError as error:
+                raise RunError(str(error)) from None
+            return self._sandbox.n40
+        pace = self._profile.pace
+        if pace is not None and pace != 1.0:
+            self._notes.append(
+                f"pace {pace:g}x: the CHF's timers (validity, quota holding) run out {pace:g} times as early as it granted them"
+            )
+        if options.insecure:
+            self._notes.append("the CHF's certificate was not checked (--insecure)")
+        if options.ledger is None:
+            self._unverifiable = "the books of this CHF were not read"
+        else:
+            await self._save_ledger(options.ledger, self._before)
+        return options.target
+
+    async def _save_ledger(self, url: str, file: Path) -> None:
+        try:
+            async with await anyio.open_file(file, "wb") as out:
+                async for line in read_ledger(url):
+                    await out.write(line + b"\n")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise RunError(f"--ledger {url}: cannot be read: {error or type(error).__name__}") from None
+
+    async def _configure(self, target: str, records: list[Path]) -> None:
+        options = self._options
+        for engine, file in zip(self._engines, records, strict=True):
+            await engine.send(
+                messages.Configure(
+                    protocol=messages.PROTOCOL,
+                    version=__version__,
+                    profile=self._profile.model_dump(mode="json"),
+                    seed=self._seed,
+                    worker=engine.worker,
+                    workers=options.workers,
+                    target=target,
+                    records=str(file),
+                    codec=options.codec,
+                    ca_file=_text(options.ca_file),
+                    certificate=_text(options.certificate),
+                    key=_text(options.key),
+                    insecure=options.insecure,
+                )
+            )
+
+    # -- the load -----------------------------------------------------------------------------------------------------
+
+    async def _load(self, target: str, records: list[Path]) -> RunFacts:
+        observer = self._options.observer
+        failure: list[Exception] = []
+        async with anyio.create_task_group() as tasks:
+            for engine in self._engines:
+                tasks.start_soon(self._listen, engine, failure)
+            if self._options.handle_signals:
+                tasks.start_soon(self._obey_signals)
+            await self._configure(target, records)
+            try:
+                with anyio.fail_after(READY_TIMEOUT_S):
+                    await self._all_ready.wait()
+            except TimeoutError:
+                failure.append(RunError("the engines were not ready in time"))
+            if failure:
+                tasks.cancel_scope.cancel()
+            else:
+                facts = await self._start(target)
+                observer.begin(facts, self._totals)
+                if self._sandbox is not None:
+                    tasks.start_soon(self._watch_sandbox, self._sandbox)
+                tasks.start_soon(self._keep_ticking)
+                await self._until_drained(facts)
+                tasks.cancel_scope.cancel()
+        if failure:
+            raise RunError(str(failure[0]))
+        observer.end()
+        left = sum(engine.left_open or 0 for engine in self._engines)
+        if left:
+            self._notes.append(f"{left:,} sessions were left open at the CHF: the drain's time was over")
+        return replace(facts, duration_s=(time.monotonic_ns() - facts.t0) / 1e9)
+
+    async def _start(self, target: str) -> RunFacts:
+        profile, options = self._profile, self._options
+        t0 = time.monotonic_ns() + HEAD_START_NS
+        epoch = time.time_ns() + HEAD_START_NS
+        for engine in self._engines:
+            await engine.send(messages.Start(t0=t0, epoch=epoch))
+        return RunFacts(
+            profile=profile.name,
+            seed=self._seed,
+            version=__version__,
+            target=target,
+            sandbox=options.target is None,
+            pace="flat-out" if profile.pace is None else f"{profile.pace:g}x",
+            mode=profile.load.mode,
+            subscribers=profile.subscribers.count,
+            workers=options.workers,
+            started_at=datetime.fromtimestamp(epoch / 1e9, UTC).isoformat(timespec="milliseconds"),
+            t0=t0,
+            planned_s=profile.load.duration,
+        )
+
+    async def _until_drained(self, facts: RunFacts) -> None:
+        end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.duration
+        with anyio.move_on_after(end_s):
+            await self._load_over.wait()
+        timeout = self._profile.timeouts.drain
+        for engine in self._engines:
+            await engine.send(messages.Drain(timeout_s=timeout))
+        with anyio.move_on_after(timeout + GRACE_S) as waiting:
+            await self._all_gone.wait()
+        if waiting.cancelled_caught:
+            self._failures.append("an engine did not end its drain")
+
+    async def _keep_ticking(self) -> None:
+        while True:
+            await anyio.sleep(INTERVAL_S / 2)
+            self._options.observer.tick(time.monotonic_ns())
+
+    async def _listen(self, engine: EngineProcess, failure: list[Exception]) -> None:
+        intervals = self._folder / "intervals.ndjson"
+        try:
+            with intervals.open("ab", buffering=0) as file:
+                async for report in engine.reports():
+                    if isinstance(report, messages.SnapshotReport):
+                        file.write(orjson.dumps({"worker": engine.worker, **report.snapshot}) + b"\n")
+                    self._on_report(engine, report, failure)
+        except EngineError as error:
+            failure.append(error)
+        if engine.left_open is None:
+            self._on_death(engine, failure)
+        self._note_progress(failed=bool(failure))
+
+    def _on_report(self, engine: EngineProcess, report: messages.Message, failure: list[Exception]) -> None:
+        match report:
+            case messages.SnapshotReport():
+                self._totals.add(engine.worker, Snapshot.from_wire(report.snapshot))
+            case messages.Ready():
+                engine.ready = True
+            case messages.Event(name="finished"):
+                engine.finished = True
+            case messages.Drained():
+                engine.left_open = report.open
+            case messages.Error():
+                failure.append(EngineError(report.text))
+            case _:
+                pass
+        self._note_progress(failed=bool(failure))
+
+    def _note_progress(self, *, failed: bool = False) -> None:
+        if failed or all(engine.ready for engine in self._engines):
+            self._all_ready.set()
+        if all(engine.finished or not engine.alive for engine in self._engines):
+            self._load_over.set()
+        if not any(engine.alive for engine in self._engines):
+            self._all_gone.set()
+
+    def _on_death(self, engine: EngineProcess, failure: list[Exception]) -> None:
+        """An engine died: its share of the load and its open sessions are lost, and the run says so."""
+        words = engine.last_words()
+        text = f"worker {engine.worker} died{': ' + words if words else ''}"
+        if not engine.ready:
+            failure.append(EngineError(text))
+            return
+        self._failures.append(f"{text}; its share of the load was not offered, its open sessions are unaccounted for")
+        self._unverifiable = self._unverifiable or text
+        self._options.observer.note(text)
+
+    async def _watch_sandbox(self, sandbox: EmbeddedSandbox) -> None:
+        await sandbox.wait()
+        text = "the sandbox died and was restarted; what it had charged before is unverifiable"
+        self._unverifiable = text
+        self._notes.append(text)
+        self._options.observer.note(text)
+        try:
+            await sandbox.restart()
+        except SandboxFailedError as error:
+            self._failures.append(f"the sandbox died and could not be restarted: {error}")
+            self._load_over.set()
+            return
+        await sandbox.wait()
+        self._failures.append("the sandbox died a second time")
+        self._load_over.set()
+
+    async def _obey_signals(self) -> None:
+        """The first Ctrl-C drains, the second stops at once."""
+        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                if self._interrupted:
+                    for engine in self._engines:
+                        await engine.send(messages.Stop())
+                else:
+                    self._interrupted = True
+                    self._options.observer.note("interrupted: releasing what is open; once more stops at once")
+                    self._load_over.set()
+
+    # -- after --------------------------------------------------------------------------------------------------------
+
+    async def _audit(self, records: list[Path]) -> Audit | None:
+        """Join the fleet's records with the CHF's ledger, where there is one to read."""
+        url = self._options.ledger if self._sandbox is None else f"{self._sandbox.management}/ledger"
+        ledger = self._folder / "ledger.ndjson"
+        if url is not None:
+            try:
+                await self._save_ledger(url, ledger)
+            except RunError as error:
+                self._unverifiable = self._unverifiable or str(error)
+                ledger.unlink(missing_ok=True)
+        return await anyio.to_thread.run_sync(self._join, records, ledger)
+
+    def _join(self, records: list[Path], ledger: Path) -> Audit:
+        auditor = Auditor(unverifiable=self._unverifiable)
+        try:
+            for file in records:
+                with suppress(FileNotFoundError), file.open("rb") as lines:
+                    auditor.add_records(read_rows(lines))
+            if self._before.exists():
+                with self._before.open("rb") as lines:
+                    auditor.exclude(read_rows(lines))
+            if ledger.exists():
+                with ledger.open("rb") as lines:
+                    auditor.add_ledger(read_rows(lines))
+            return auditor.finish()
+        except AuditError as error:
+            raise RunError(f"the books cannot be audited: {error}") from None
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)

@@ -1,0 +1,108 @@
+"""The embedded sandbox: a child process of the run, restarted once if it dies, and the books that it keeps."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import orjson
+from anyio.abc import Process
+from anyio.streams.buffered import BufferedByteReceiveStream
+
+from simulator.config import Profile, rating_plan
+from simulator.run.engines import end_process
+
+START_TIMEOUT_S = 20.0
+
+
+class SandboxFailedError(Exception):
+    """The sandbox could not be started; one line for the user."""
+
+
+class EmbeddedSandbox:
+    """The charging function of a run without a target. `n40` and `management` are its addresses."""
+
+    def __init__(self, profile: Profile, folder: Path) -> None:
+        self._settings: dict[str, Any] = {
+            "plan": rating_plan(profile).model_dump(mode="json"),
+            "pace": profile.pace if profile.pace is not None else "flat-out",
+            "ledger_folder": str(folder),
+        }
+        self._errors = folder / "sandbox.stderr"
+        self._process: Process | None = None
+        self.n40 = ""
+        self.management = ""
+        self.restarts = 0
+
+    async def start(self) -> None:
+        """Start it and wait until it listens. Raises SandboxFailedError."""
+        with self._errors.open("ab") as stderr:
+            self._process = process = await anyio.open_process(
+                [sys.executable, "-m", "simulator.sandbox"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            with anyio.fail_after(START_TIMEOUT_S):
+                await process.stdin.send(orjson.dumps(self._settings) + b"\n")
+                line = await BufferedByteReceiveStream(process.stdout).receive_until(b"\n", 65_536)
+        except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.EndOfStream, TimeoutError):
+            raise SandboxFailedError(self._last_words() or "the sandbox did not start") from None
+        ready = orjson.loads(line)["ready"]
+        self.n40, self.management = ready["n40"], ready["management"]
+
+    async def wait(self) -> None:
+        """Return when the process has died."""
+        assert self._process is not None
+        await self._process.wait()
+
+    async def restart(self) -> None:
+        """Start it again at the same addresses, with empty books. Raises SandboxFailedError."""
+        self.restarts += 1
+        self._settings["port"] = int(self.n40.rpartition(":")[2])
+        self._settings["management_port"] = int(self.management.rpartition(":")[2])
+        await self.start()
+
+    async def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            await end_process(self._process)
+        if self._errors.exists() and not self._errors.stat().st_size:
+            self._errors.unlink()
+
+    def _last_words(self) -> str:
+        lines = self._errors.read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+
+
+@asynccontextmanager
+async def embedded_sandbox(profile: Profile, folder: Path) -> AsyncIterator[EmbeddedSandbox]:
+    """Run a sandbox for the length of the block. Raises SandboxFailedError."""
+    sandbox = EmbeddedSandbox(profile, folder)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(sandbox.stop)
+        await sandbox.start()
+        yield sandbox
+
+
+async def read_ledger(url: str) -> AsyncIterator[bytes]:
+    """Lines of a ledger that a management API serves, as NDJSON. Raises httpx.HTTPError."""
+    timeout = httpx.Timeout(10.0, read=60.0)
+    async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, client.stream("GET", url) as answer:
+        answer.raise_for_status()
+        rest = b""
+        async for chunk in answer.aiter_bytes():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line
+        if rest:
+            yield rest

@@ -1,0 +1,103 @@
+"""What can be asked of a run, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from simulator.config import Profile
+from simulator.measure import Totals
+from simulator.report import RunFacts
+
+
+class RunError(Exception):
+    """The run could not be done as asked; the message is what the user sees. Exit code 2."""
+
+
+class Observer(Protocol):
+    """Follows a run as it goes."""
+
+    def begin(self, facts: RunFacts, totals: Totals) -> None:
+        """The load begins at `facts.t0`; `totals` is live."""
+
+    def tick(self, now: int) -> None:
+        """Some more has been measured; `now` is monotonic ns."""
+
+    def note(self, text: str) -> None:
+        """Something happened that a person should know at once."""
+
+    def end(self) -> None:
+        """Nothing more will come."""
+
+
+class Silence:
+    """An observer that shows nothing."""
+
+    def begin(self, facts: RunFacts, totals: Totals) -> None:
+        """Say nothing."""
+
+    def tick(self, now: int) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def end(self) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """A run in full.
+
+    `target` is the CHF's API root, None for the embedded sandbox. `ledger` is where the books of a foreign CHF can be read:
+    the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind, None for nothing.
+    `handle_signals` lets Ctrl-C drain instead of breaking off.
+    """
+
+    profile: Profile
+    target: str | None = None
+    ledger: str | None = None
+    seed: int | None = None
+    workers: int = 1
+    out: Path | None = None
+    codec: str = "ngh2"
+    ca_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    insecure: bool = False
+    handle_signals: bool = False
+    observer: Observer = field(default_factory=Silence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What a run found. `summary` is the summary JSON as a dictionary; the rest are its usual questions."""
+
+    summary: dict[str, Any]
+
+    @property
+    def verdict(self) -> str:
+        """Return pass, fail, invalid, interrupted or could not run."""
+        return str(self.summary["verdict"])
+
+    @property
+    def exit_code(self) -> int:
+        """Return the exit code that says the verdict to a script."""
+        return int(self.summary["exit_code"])
+
+    @property
+    def passed(self) -> bool:
+        """Whether thresholds and audit hold, and the generator was not the limit."""
+        return self.exit_code == 0
+
+    @property
+    def why(self) -> Sequence[str]:
+        """Return the reasons of a verdict other than pass."""
+        return list(self.summary["why"])
+
+    def latency_us(self, operation: str, percentile: str = "p99", kind: str = "response") -> float:
+        """Return a latency in microseconds, for example `latency_us("update", "p99", "service")`."""
+        return float(self.summary["operations"][operation]["latency_us"][kind][percentile])
