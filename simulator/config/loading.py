@@ -40,7 +40,7 @@ def shipped_profiles() -> list[ShippedProfile]:
 
 def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Profile:
     """The profile of that name or in that file, with `path=value` overrides applied. Raises ConfigError."""
-    path = _find(name_or_path)
+    path = locate_profile(name_or_path)
     document = read_file(path)
     if not isinstance(document.value, dict):
         raise ConfigError(f"{document.source}: expected a profile, a mapping of names to values")
@@ -107,7 +107,8 @@ def _check_sandbox(profile: Profile, document: Document) -> None:
         )
 
 
-def _find(name_or_path: str | Path) -> Path:
+def locate_profile(name_or_path: str | Path) -> Path:
+    """Return the file of a shipped profile's name, or the path as it is. Raises ConfigError."""
     text = str(name_or_path)
     if isinstance(name_or_path, Path) or "/" in text or "\\" in text or text.endswith((".yaml", ".yml")):
         return Path(text)

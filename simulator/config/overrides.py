@@ -8,7 +8,7 @@ from typing import Any
 from simulator.config.document import Document, Path, read
 from simulator.config.errors import LONGEST_SHOWN, ConfigError, did_you_mean, one_line, shown
 
-NAMED = ("usages", "network_functions", "mix")
+NAMED = {"usages": "usage", "network_functions": "network function"}
 """Mappings whose keys the profile invents: a path that leads through an unknown one is a slip, not a new entry."""
 
 
@@ -43,8 +43,8 @@ def _walk(value: Any, parts: list[str], new: Any, source: str) -> Path:
         if i == len(parts) - 1:
             value[key] = new
         elif isinstance(value, dict) and value.get(key) is None:
-            if place[:-1] and place[-2] in NAMED:
-                raise ConfigError(f"{source}: no {place[-2]} {shown(part)}{did_you_mean(part, value)}")
+            if i == 1 and parts[0] in NAMED:
+                raise ConfigError(f"{source}: no {NAMED[parts[0]]} {shown(part)}{did_you_mean(part, value)}")
             value[key] = {}
         value = value[key]
     return tuple(place)

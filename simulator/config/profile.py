@@ -51,7 +51,14 @@ Rat = Literal["NR", "EUTRA"]
 Service = Literal["data", "voice", "sms"]
 Charging = Literal["SCUR", "IEC", "PEC"]
 
+BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+
 Sst = Annotated[Count, Field(le=255)]
+Name = Annotated[str, *text("[A-Za-z0-9][A-Za-z0-9_-]{0,63}", "a name of letters, digits, - and _")]
+Tac = Annotated[str, *text("[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?", "four or six hexadecimal digits")]
+Cell = Annotated[str, *text("[0-9A-Fa-f]{7}([0-9A-Fa-f]{2})?", "seven (EUTRA) or nine (NR) hexadecimal digits")]
+Ipv4 = Annotated[str, *text(rf"{BYTE}(\.{BYTE}){{3}}", "an IPv4 address")]
+Fqdn = Annotated[str, *text(r"[A-Za-z0-9.-]{1,253}", "a domain name")]
 Durations = Annotated[Distribution, Drawn(DURATION)]
 
 UNIT_OF: dict[Service, Unit] = {"data": "totalVolume", "voice": "time", "sms": "serviceSpecificUnits"}
@@ -135,10 +142,8 @@ class Subscribers(Model):
 class Location(Model):
     """Where sessions are held: each one gets a tracking area and a cell of these, the same for the same subscriber."""
 
-    tac: list[Annotated[str, *text("[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?", "four or six hexadecimal digits")]]
-    cell: list[
-        Annotated[str, *text("[0-9A-Fa-f]{7}([0-9A-Fa-f]{2})?", "seven (EUTRA) or nine (NR) hexadecimal digits")]
-    ]
+    tac: Annotated[list[Tac], Field(min_length=1, max_length=10_000)]
+    cell: Annotated[list[Cell], Field(min_length=1, max_length=10_000)]
 
     @classmethod
     def of(cls, rat: Rat) -> Location:
@@ -160,9 +165,9 @@ class NetworkFunction(Model):
     """What it calls itself, where the field differs from the book (an SMF that serves EUTRA)."""
     plmn: Plmn | None = None
     """By default the subscribers' home PLMN, which a loaded profile always holds."""
-    address: Annotated[str, *text(r"[0-9]{1,3}(\.[0-9]{1,3}){3}", "an IPv4 address")] | None = None
+    address: Ipv4 | None = None
     """What it advertises as its own address."""
-    fqdn: Annotated[str, *text(r"[A-Za-z0-9.-]{1,253}", "a domain name")] | None = None
+    fqdn: Fqdn | None = None
     location: Location = Field(default_factory=lambda data: Location.of(data["rat"]))
 
     @field_validator("location", mode="after")
@@ -199,13 +204,18 @@ class _RatingGroup(Model):
     pause: Durations | None = Field(None, validate_default=True)
     """Silence between two bursts."""
 
+    @field_validator("burst", mode="after")
+    @classmethod
+    def _some_activity(cls, burst: Distribution | None) -> Distribution | None:
+        if burst is not None and burst.mean() <= 0:
+            raise problem("bursts without any length never use anything")
+        return burst
+
     @field_validator("pause", mode="after")
     @classmethod
     def _bursts_and_pauses(cls, pause: Distribution | None, info: ValidationInfo) -> Distribution | None:
         if "burst" in info.data and (pause is None) != (info.data["burst"] is None):
             raise problem("burst and pause belong together: give both or neither")
-        if pause is not None and info.data.get("burst") is not None and info.data["burst"].mean() <= 0:
-            raise problem("bursts without any length never use anything")
         return pause
 
 
@@ -419,9 +429,9 @@ class Profile(Model):
     description: str = ""
     seed: Count = 1
     subscribers: Subscribers = Subscribers()
-    network_functions: Annotated[dict[str, NetworkFunction], Field(min_length=1)]
+    network_functions: Annotated[dict[Name, NetworkFunction], Field(min_length=1)]
     connections: Connections = Connections()
-    usages: Annotated[dict[str, Usage], Field(min_length=1)]
+    usages: Annotated[dict[Name, Usage], Field(min_length=1)]
     mix: Annotated[dict[str, Number], Field(min_length=1)]
     """Weights of session (and event) starts, by usage."""
     load: Load

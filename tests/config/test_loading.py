@@ -238,6 +238,17 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(here):
             "thresholds:\n  - success >= 99%\n  - respnse.p99 < 1s\nload:",
             'x.yaml:22: thresholds.1: threshold "respnse.p99 < 1s", column 1: unknown name "respnse"; did you mean "response"?',
         ),
+        ("browsing:", "a|b:", "x.yaml:6: usages.a|b: expected a name of letters, digits, - and _, got"),
+        (
+            "kind: SMF}",
+            "kind: SMF, address: 10.0.0.256}",
+            "x.yaml:2: network_functions.smf.address: expected an IPv4 address",
+        ),
+        (
+            "throughput: 2Mbps",
+            "throughput: 2Mbps\n        burst: 0s\n        pause: 5s",
+            "x.yaml:12: usages.browsing.rating_groups.0.burst: bursts without any length never use anything",
+        ),
         ("load:", "thresholds: [5]\nload:", "x.yaml:20: thresholds.0: expected a text, got 5; write it in quotes"),
         ("load:", "sandbox: {plan: my.yaml}\nload:", "x.yaml:20: sandbox.plan: no file my.yaml"),
         (
@@ -281,7 +292,7 @@ def test_overrides_change_any_field(here):
         ("load.rate", "--set load.rate: expected path=value, such as load.rate=500/s"),
         ("=5", "--set =5: expected path=value, such as load.rate=500/s"),
         ("load.rate.max=5", '--set load.rate.max=5: load.rate is "200/s", which has nothing named "max"'),
-        ("usages.brosing.length=5s", '--set usages.brosing.length=5s: no usages "brosing", did you mean "browsing"?'),
+        ("usages.brosing.length=5s", '--set usages.brosing.length=5s: no usage "brosing", did you mean "browsing"?'),
         (
             "usages.call.rating_groups.1.requested=5s",
             "--set usages.call.rating_groups.1.requested=5s: usages.call.rating_groups is a list of 1: expected 0 to 0, got 1",
