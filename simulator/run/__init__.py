@@ -16,7 +16,7 @@ def run(
     *,
     target: str | None = None,
     overrides: Sequence[str] = (),
-    duration_s: float | None = None,
+    duration: str | float | None = None,
     seed: int | None = None,
     workers: int = 1,
     out: str | Path | None = None,
@@ -31,7 +31,8 @@ def run(
 ) -> Result:
     """Run a profile and return what was found.
 
-    `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`. `target` is the CHF's
+    `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and
+    `duration` is one of them (neither changes a checked profile). `target` is the CHF's
     API root (`http://host:port` speaks HTTP/2 with prior knowledge, `https://` negotiates it); without one the embedded
     sandbox is charged. Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where
     the run cannot be done; both messages are for people.
@@ -42,10 +43,9 @@ def run(
     from simulator.run.conductor import conduct  # noqa: PLC0415
     from simulator.run.options import RunOptions, Silence  # noqa: PLC0415
 
+    if duration is not None:
+        overrides = [*overrides, f"load.duration={duration}"]
     checked = profile if isinstance(profile, Profile) else load_profile(profile, overrides)
-    if duration_s is not None:
-        load = checked.load.model_copy(update={"duration": duration_s})
-        checked = checked.model_copy(update={"load": load})
     options = RunOptions(
         profile=checked,
         target=target,

@@ -1,0 +1,56 @@
+"""The commands, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from simulator import __version__
+from simulator.cli import profiles, run, sandbox
+from simulator.config import ConfigError
+from simulator.run.options import RunError
+
+CANNOT_RUN = 2
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="smfleet",
+    help="A fleet of virtual SMFs and PGWs that loads a charging function over N40, and proves that every unit was charged once.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("run")(run.run_command)
+app.command("sandbox")(sandbox.sandbox_command)
+app.add_typer(profiles.app, name="profiles")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"smfleet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the whole command."""
+
+
+def main() -> None:
+    """Run the command line; errors that a person can mend are lines on stderr, without a traceback."""
+    try:
+        app()
+    except (ConfigError, RunError) as error:
+        print(f"smfleet: {error}", file=sys.stderr)
+        sys.exit(CANNOT_RUN)
+    except BrokenPipeError:
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,86 @@
+"""`smfleet run`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console
+
+from simulator.cli.observers import LiveObserver
+from simulator.report.terminal import render
+from simulator.run import run
+from simulator.run.options import Observer, RunError, Silence
+
+MOST_WORKERS = 256
+
+
+def run_command(
+    profile: Annotated[str, typer.Argument(help="A shipped profile (see `smfleet profiles`) or a file.")] = "demo",
+    target: Annotated[
+        str | None,
+        typer.Option(help="API root of your CHF, http:// (prior knowledge) or https://; default: the sandbox."),
+    ] = None,
+    duration: Annotated[str | None, typer.Option(metavar="TIME", help="How long load is offered: 30s, 5m, 1h.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The same seed gives the same traffic.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Engine processes, one core each.")] = 1,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field: --set load.rate=100/s")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for records, intervals and the summary.")] = None,
+    summary_json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - is stdout.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view and no summary.")] = False,
+    ledger: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Books of the CHF for the audit: /ledger of a sandbox's management API."),
+    ] = None,
+    ca_file: Annotated[Path | None, typer.Option(help="Trust this CA for the CHF's certificate.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="Client certificate (PEM) for mutual TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the client certificate.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the CHF's certificate.")] = False,
+    codec: Annotated[str, typer.Option(help="HTTP/2 codec: ngh2 (fast) or h2 (portable).")] = "ngh2",
+) -> None:
+    """Run a profile against your CHF, or against the embedded sandbox."""
+    to_stdout = summary_json is not None and str(summary_json) == "-"
+    if summary_json is not None and not to_stdout:
+        _check_writable(summary_json)
+    console = Console(stderr=to_stdout)
+    observer: Observer = Silence() if quiet else LiveObserver(console)
+    result = run(
+        profile,
+        target=target,
+        overrides=overrides or (),
+        duration=duration,
+        seed=seed,
+        workers=workers,
+        out=out,
+        ledger=ledger,
+        ca_file=ca_file,
+        certificate=certificate,
+        key=key,
+        insecure=insecure,
+        codec=codec,
+        handle_signals=True,
+        observer=observer,
+    )
+    if summary_json is not None:
+        octets = orjson.dumps(result.summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        if to_stdout:
+            os.write(1, octets)
+        else:
+            summary_json.write_bytes(octets)
+    if not quiet:
+        console.print(render(result.summary))
+    raise typer.Exit(result.exit_code)
+
+
+def _check_writable(path: Path) -> None:
+    """Fail before the run rather than after it."""
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise RunError(f"--summary-json {path}: {error.strerror}") from None

@@ -1,0 +1,84 @@
+"""`smfleet sandbox`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+from pydantic import ValidationError
+
+from simulator.config import load_plan
+from simulator.config.model import message_of
+from simulator.run.options import RunError
+from simulator.sandbox.chf import LocationForm
+from simulator.sandbox.process import Ready, SandboxError, SandboxSettings, serve_sandbox
+
+
+def sandbox_command(
+    plan: Annotated[Path | None, typer.Option(help="Rating plan (YAML); default: the shipped one.")] = None,
+    host: Annotated[str, typer.Option(help="Where N40 listens; 0.0.0.0 opens it to the network.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of N40; 0 takes a free one.")] = 8080,
+    management_host: Annotated[str, typer.Option(help="Where the management API listens.")] = "127.0.0.1",
+    management_port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the management API.")] = 8081,
+    pace: Annotated[
+        str, typer.Option(help="How fast session time passes for idle sessions: 1x, 60x, flat-out.")
+    ] = "1x",
+    location: Annotated[LocationForm, typer.Option(help="How Location names a session.")] = LocationForm.PATH,
+    certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM): N40 over TLS.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Key of the certificate.")] = None,
+    client_ca: Annotated[Path | None, typer.Option(help="Ask clients for a certificate of this CA.")] = None,
+    ledger_folder: Annotated[
+        Path | None, typer.Option(help="Keep the ledger of ended sessions in this folder.")
+    ] = None,
+) -> None:
+    """Run the embedded charging function by itself, until Ctrl-C."""
+    try:
+        settings = SandboxSettings(
+            plan=load_plan(plan),
+            host=host,
+            port=port,
+            management_host=management_host,
+            management_port=management_port,
+            pace=pace,  # type: ignore[arg-type]  # pydantic reads the text
+            location=location,
+            certificate=certificate,
+            key=key,
+            client_ca=client_ca,
+            ledger_folder=ledger_folder,
+        )
+        anyio.run(_serve, settings, backend_options={"use_uvloop": sys.platform != "win32"})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise RunError(f"sandbox: {'.'.join(map(str, first['loc']))}: {message_of(first)}") from None
+    except SandboxError as error:
+        raise RunError(str(error)) from None
+
+
+async def _serve(settings: SandboxSettings) -> None:
+    failure: SandboxError | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
+        try:
+            await serve_sandbox(settings, on_ready=_show)
+        except SandboxError as error:
+            failure = error
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _end_on_signal(scope: anyio.CancelScope) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            scope.cancel()
+            return
+
+
+def _show(ready: Ready) -> None:
+    typer.echo(f"N40         {ready.n40}/nchf-convergedcharging/v3/chargingdata")
+    typer.echo(f"management  {ready.management}   (/accounts /sessions /totals /ledger)")
+    typer.echo(f"Charge it:  smfleet run --target {ready.n40} --ledger {ready.management}/ledger")
