@@ -174,8 +174,9 @@ _value_of: Callable[[Header], bytes] = itemgetter(1)
 def check_values(headers: Sequence[Header]) -> None:
     """Refuse CR, LF and NUL in header values (RFC 9113 8.2.1), which libnghttp2 would send."""
     values = b"".join(map(_value_of, headers))
-    if b"\n" in values or b"\r" in values or b"\0" in values:
-        name = next(name for name, value in headers if any(bad in value for bad in (b"\n", b"\r", b"\0")))
+    # as numbers, because bytes in bytes tries them as a number first, at 0.2 us each
+    if 10 in values or 13 in values or 0 in values:
+        name = next(name for name, value in headers if 10 in value or 13 in value or 0 in value)
         raise HeaderError(f"header {name.decode('latin-1')} holds a line break or NUL")
 
 

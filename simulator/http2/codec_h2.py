@@ -284,7 +284,11 @@ class H2Client(_H2Codec):
                 if event.stream_id in self._bodies:  # answered before our body had left (RFC 9113 8.1)
                     self._reset(event.stream_id, CANCEL)
                 self._forget(event.stream_id)
-                out.append(Answer(status_of(headers), headers, body, event.stream_id))
+                if headers[0][1].isdigit():
+                    out.append(Answer(status_of(headers), headers, body, event.stream_id))
+                else:
+                    detail = f"malformed answer: status {headers[0][1]!r}"
+                    out.append(Failed(event.stream_id, FailureKind.PROTOCOL, detail))
 
     def _on_broken(self, stream_id: int, error_code: int, by_peer: bool, out: list[Event]) -> None:
         if error_code == REFUSED_STREAM:

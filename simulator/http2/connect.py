@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -28,6 +30,8 @@ async def connect(
         problem = f"no HTTP/2 connection within {timeout_s:g} s"
     except OSError as error:
         problem = _explain(target, error)
+    except UnicodeError:  # of the IDNA encoding of the host
+        problem = f"cannot resolve {target.host!r}: no valid host name"
     except BaseException:
         _abandon(made)
         raise
@@ -58,11 +62,17 @@ def _explain(target: Target, error: OSError) -> str:
             return f"its certificate is not trusted: {error.verify_message}"
         case ssl.SSLError():
             return f"TLS failed: {error.reason or error}"
-        case ConnectionRefusedError():
-            return "connection refused"
         case ConnectionResetError():
             return "closed the connection at once"
         case socket.gaierror():
             return f"cannot resolve {target.host!r}: {error.strerror}"
         case _:
-            return error.strerror or str(error) or type(error).__name__
+            return _system_error(error)
+
+
+def _system_error(error: OSError) -> str:
+    """asyncio says "Multiple exceptions", without a number, when a host has several addresses."""
+    numbers = {int(number) for number in re.findall(r"\[Errno (\d+)\]", str(error))}
+    if len(numbers) == 1:
+        return os.strerror(numbers.pop()).lower()
+    return " ".join(str(error).split()) or type(error).__name__

@@ -179,8 +179,8 @@ class ClientConnection(asyncio.Protocol):
                 self._reject(exchange, str(error))
                 continue
             except StreamsExhaustedError as error:
-                self._going_away = self._going_away or str(error)
                 self._give_back(fresh[index:])
+                self.retire(str(error))
                 fresh = fresh[:index]
                 break
             exchange.stream_id = stream_id
@@ -373,17 +373,14 @@ class ClientConnection(asyncio.Protocol):
         if self._ended or self._going_away:
             return
         self._going_away = why
+        self._look_open()
         fresh, self._fresh = self._fresh, []
         self._give_back(fresh)
-        self._look_open()
         self._owner.on_retired(self)
         self._schedule_flush()
 
     def close(self, why: str, kind: FailureKind = FailureKind.CLOSED) -> None:
         """Say GOAWAY and close; what is in flight fails."""
-        if self._ended:
-            return
-        self._codec.goaway()
         self._end(why, kind)
 
     def abort(self, why: str) -> None:
@@ -399,7 +396,7 @@ class ClientConnection(asyncio.Protocol):
         if self._ended:
             return
         self._ended = True
-        self.open_for_more = False
+        self._look_open()  # before any callback, which may submit again
         if self._keepalive_timer is not None:
             self._keepalive_timer.cancel()
         self._say_goodbye()
@@ -415,6 +412,7 @@ class ClientConnection(asyncio.Protocol):
     def _say_goodbye(self) -> None:
         if self._transport is None or self._transport.is_closing():
             return
+        self._codec.goaway()
         octets, _ = self._codec.send()
         if octets and not self._paused:
             self._transport.write(octets)

@@ -26,6 +26,8 @@ from simulator.http2.target import Target, TargetError
 
 _SWEEP_PERIOD_NS = 5_000_000
 """Deadlines that pass within one period are swept together, so a stalled peer costs a bounded share of the CPU."""
+_SWEEP_AT_LEAST_NS = 3_600_000_000_000
+"""Loops refuse timers beyond some years."""
 _CLOSE_TIMEOUT_S = 1.0
 """A peer that does not take our last octets within this time is cut off."""
 
@@ -178,7 +180,7 @@ class Pool:
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         self._sweep_at = deadline
-        delay_ns = max(deadline - now, _SWEEP_PERIOD_NS)
+        delay_ns = min(max(deadline - now, _SWEEP_PERIOD_NS), _SWEEP_AT_LEAST_NS)
         # one more millisecond, because uvloop's timers round to milliseconds and were seen to fire early
         self._sweep_timer = self._loop.call_later(delay_ns / 1e9 + 0.001, self._on_sweep)
 
@@ -310,7 +312,7 @@ class Pool:
             waited=self._waited,
             opened=self._opened,
             lost=self._lost,
-            reconnects=sum(slot.attempts for slot in self._slots) - max(0, len(self._slots) - 1),
+            reconnects=sum(slot.reconnects for slot in self._slots),
             recycled=self._recycled,
             overflowed=self._overflowed,
             timeouts_waiting=self._timeouts_waiting,

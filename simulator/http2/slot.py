@@ -21,7 +21,8 @@ class Slot:
         self._connection: ClientConnection | None = None
         self._since_s = 0.0
         self._task: asyncio.Task[None] | None = None
-        self.attempts = 0
+        self.reconnects = 0
+        """Attempts to replace a connection."""
 
     @property
     def connecting(self) -> bool:
@@ -37,7 +38,7 @@ class Slot:
 
     def start(self) -> None:
         """Make the first connection of this slot, at once."""
-        self._task = asyncio.get_running_loop().create_task(self._run(0.0))
+        self._task = asyncio.get_running_loop().create_task(self._run(0.0, 0))
 
     def on_gone(self, connection: ClientConnection) -> bool:
         """The connection takes no more exchanges; True if it was this slot's, which now gets another."""
@@ -48,13 +49,13 @@ class Slot:
         if connection.counters.answers or loop.time() - self._since_s >= self._settled_s:
             self._backoff.reset()
         delay_s = 0.0 if connection.counters.answers and connection.retired else self._backoff.next_delay_s()
-        self._task = loop.create_task(self._run(delay_s))
+        self._task = loop.create_task(self._run(delay_s, 1))
         return True
 
-    async def _run(self, delay_s: float) -> None:
+    async def _run(self, delay_s: float, replacing: int) -> None:
         while True:
             await asyncio.sleep(delay_s)
-            self.attempts += 1
+            self.reconnects += replacing
             try:
                 connection = await self._connect()
             except TargetError:

@@ -266,6 +266,19 @@ def test_a_thousand_and_more_cancels_do_not_end_the_connection(pair: tuple[str, 
     assert [answer.stream_id for answer in wire.answers] == [stream]
 
 
+def test_a_status_that_is_no_number_is_a_failure(pair: tuple[str, str]) -> None:
+    wire = Wire(*pair)
+    stream = wire.client.request(GET, b"")
+    wire.roundtrip()
+    wire.server.respond(stream, [(b":status", b"abc")], b"")
+    wire.roundtrip()
+    assert wire.answers == []
+    (failed,) = wire.client_events(Failed)
+    assert isinstance(failed, Failed)
+    assert failed.kind is FailureKind.PROTOCOL
+    assert failed.detail.startswith("malformed answer: ")
+
+
 def test_a_body_that_contradicts_its_content_length_is_a_failure(pair: tuple[str, str]) -> None:
     wire = Wire(*pair)
     stream = wire.client.request(GET, b"")

@@ -18,6 +18,7 @@ from simulator.http2 import (
     PoolLimits,
     ServerLimits,
     ServerRequest,
+    Target,
     TargetError,
 )
 from simulator.http2.backoff import Backoff
@@ -274,11 +275,39 @@ async def test_a_server_that_reads_nothing_stops_the_pool_not_the_loop() -> None
         assert (await smf.answer(b"well again")).body == b"well again"
 
 
-async def test_open_on_a_dead_port_says_so() -> None:
-    pool = Pool(plain(free_port()), draw=lambda: 0.0)
-    with pytest.raises(TargetError, match=r"^http://127\.0\.0\.1:\d+: connection refused$"):
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_open_on_a_dead_port_says_so(host: str) -> None:
+    pool = Pool(Target.parse(f"http://{host}:{free_port()}"), draw=lambda: 0.0)
+    with pytest.raises(TargetError, match=rf"^http://{host}:\d+: connection refused$"):
         await pool.open()
     await pool.aclose()
+
+
+async def test_a_callback_may_submit_again_when_its_connection_is_lost() -> None:
+    held = Held()
+    async with serving(held) as chf, pooled(plain(chf.port)) as smf:
+        answered: list[Answer] = []
+
+        def again(exchange: Exchange, result: Answer | Failure, now: int) -> None:
+            if isinstance(result, Answer):
+                answered.append(result)
+            elif result.kind is FailureKind.CONNECTION_LOST:
+                smf.pool.submit(Exchange(exchange.headers, b"", now + 10**10, again), now)
+
+        for _ in range(10):
+            smf.pool.submit(Exchange(POST_HEADERS, b"", time.monotonic_ns() + 10**10, again), time.monotonic_ns())
+        await until(lambda: len(held.requests) == 10)
+        held.requests.clear()
+        for connection in list(chf._connections):
+            connection.abort()
+        await until(lambda: len(held.requests) == 10)
+        held.release()
+        await until(lambda: len(answered) == 10)
+
+
+async def test_a_deadline_beyond_all_calendars_is_taken() -> None:
+    async with serving() as chf, pooled(plain(chf.port)) as smf:
+        assert (await smf.answer(deadline_s=4e9)).status == 200
 
 
 def test_back_off_doubles_up_to_its_bound_with_half_of_it_jitter() -> None:
