@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
+import os
 import secrets
 import signal
 import socket
@@ -13,14 +14,14 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
 import anyio
 import uvicorn
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from simulator.config import RatingPlan, load_plan
-from simulator.config.model import Model
+from simulator.config.model import Model, message_of
 from simulator.config.quantities import Pace
 from simulator.http2 import server_tls
 from simulator.sandbox.chf import Chf, LocationForm
@@ -34,14 +35,17 @@ _STEP_S = 1.0
 _CLOSING_S = 2
 
 
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
 class SandboxSettings(Model):
     """How one sandbox is run. Port 0 takes a free one."""
 
     plan: RatingPlan
     host: str = "127.0.0.1"
-    port: int = 0
+    port: Port = 0
     management_host: str = "127.0.0.1"
-    management_port: int = 0
+    management_port: Port = 0
     pace: Pace = 1.0
     """How fast session time passes, for the expiry of sessions."""
     location: LocationForm = LocationForm.PATH
@@ -205,11 +209,11 @@ def _read_settings(line: str) -> SandboxSettings:
             return SandboxSettings(plan=load_plan(), **given)
         return SandboxSettings.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise SandboxError(f"sandbox: settings: {place}: {first['msg']}") from None
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"{part}: " for part in first["loc"])
+        raise SandboxError(f"sandbox: settings: {place}{message_of(first)}") from None
     except ValueError as error:
-        raise SandboxError(f"sandbox: settings: {error}") from None
+        raise SandboxError(f"sandbox: settings: not JSON: {error}") from None
 
 
 async def _serve_child(settings: SandboxSettings) -> None:
@@ -239,7 +243,11 @@ async def _end_on_signal(scope: anyio.CancelScope) -> None:
 
 
 async def _end_with_input(scope: anyio.CancelScope) -> None:
-    """Who started this process and went away, closed its input."""
-    while await anyio.to_thread.run_sync(sys.stdin.readline, abandon_on_cancel=True):
-        pass
+    """Who started this process and went away, closed its input. Not in a thread: that could not be interrupted."""
+    with contextlib.suppress(OSError):  # a file or /dev/null cannot be waited for, and is at its end
+        descriptor = sys.stdin.fileno()
+        while True:
+            await anyio.wait_readable(descriptor)
+            if not os.read(descriptor, 4096):
+                break
     scope.cancel()

@@ -1,0 +1,198 @@
+"""The sandbox as a service: real sockets, and clients that are not ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import trustme
+
+from simulator.sandbox.process import Ready, SandboxError, SandboxSettings, serve_sandbox
+from tests.sandbox.smf import COLLECTION, KB, SUBSCRIBER, ask, message, plan, used
+
+PATH = COLLECTION.decode()
+JSON = {"content-type": "application/json"}
+
+
+@asynccontextmanager
+async def sandbox(**settings: Any) -> AsyncIterator[Ready]:
+    """A sandbox in this process, until the block ends."""
+    send, receive = anyio.create_memory_object_stream[Ready](1)
+    async with send, receive, anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            await serve_sandbox(SandboxSettings(plan=plan(), **settings), on_ready=send.send_nowait)
+
+        tasks.start_soon(serve)
+        yield await receive.receive()
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_a_session_over_the_wire() -> None:
+    async with sandbox() as ready, httpx.AsyncClient(http1=False, http2=True, base_url=ready.n40) as n40:
+        opened = await n40.post(PATH, json=message(0, [ask(300)]))
+        assert (opened.status_code, opened.http_version) == (201, "HTTP/2")
+        session = opened.headers["location"]
+        updated = await n40.post(f"{session}/update", json=message(1, [used(300, totalVolume=KB, then_ask=True)]))
+        assert updated.json()["multipleUnitInformation"][0]["resultCode"] == "SUCCESS"
+        released = await n40.post(f"{session}/release", json=message(2, [used(300, totalVolume=KB)]))
+        assert (released.status_code, released.content) == (204, b"")
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            account = (await management.get(f"/accounts/{SUBSCRIBER}")).json()
+            assert account["balances"]["data"]["used"] == 2 * KB
+            records = (await management.get("/ledger")).text.splitlines()
+            assert [json.loads(record)["units"] for record in records] == [2 * KB]
+
+
+@pytest.mark.anyio
+async def test_a_silent_session_expires_in_the_pace_of_the_run() -> None:
+    async with sandbox(pace=7200 / 0.2) as ready, httpx.AsyncClient(http1=False, http2=True) as client:
+        await client.post(ready.n40 + PATH, json=message(0, [ask(300)]))
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            while (await management.get("/totals")).json()["sessions"]["expired"] == 0:  # noqa: ASYNC110 - over there
+                await anyio.sleep(0.02)
+            account = (await management.get(f"/accounts/{SUBSCRIBER}")).json()
+            assert account["balances"]["data"]["reserved"] == 0
+
+
+@pytest.mark.anyio
+async def test_the_ledger_is_kept_in_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "books"
+    async with sandbox(ledger_folder=folder) as ready, httpx.AsyncClient(http1=False, http2=True) as client:
+        event = message(0, [ask(200)], oneTimeEvent=True, oneTimeEventType="IEC")
+        await client.post(ready.n40 + PATH, json=event)
+    (file,) = folder.iterdir()
+    assert json.loads(file.read_text())["debited"] == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("what", ["port", "management_port"])
+async def test_a_port_in_use_is_said_in_one_line(what: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(SandboxError) as error:
+            await serve_sandbox(SandboxSettings.model_validate({"plan": plan(), what: port}), on_ready=print)
+    assert str(error.value).startswith(f"sandbox: cannot listen for {'N40' if what == 'port' else 'management'} on")
+    assert str(port) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@contextmanager
+def child(settings: dict[str, Any] | None = None) -> Iterator[tuple[subprocess.Popen[str], Ready]]:
+    """The sandbox as a child process, killed if the test did not end it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simulator.sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(json.dumps(settings or {}) + "\n")
+            process.stdin.flush()
+            yield process, Ready.model_validate(json.loads(process.stdout.readline())["ready"])
+        finally:
+            process.kill()
+
+
+def run(*command: str | Path, text: bytes = b"") -> str:
+    done = subprocess.run(command, input=text, capture_output=True, timeout=20, check=False)
+    return (done.stdout + done.stderr).decode()
+
+
+def test_a_child_ends_with_its_input() -> None:
+    with child() as (process, _):
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_child_ends_on_a_signal(number: signal.Signals) -> None:
+    with child() as (process, _):
+        os.kill(process.pid, number)
+        assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ("nonsense", "settings"),
+        ("[]", "settings"),
+        ('{"prot": 1}', 'unknown key "prot", did you mean "port"?'),
+        ('{"port": 70000}', "settings: port: "),
+        ('{"certificate": "missing.pem"}', "missing.pem"),
+        ('{"host": "no.such.host.invalid"}', "cannot listen for N40 on no.such.host.invalid"),
+    ],
+)
+def test_a_child_that_cannot_start_says_why_in_one_line(settings: str, words: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator.sandbox"],
+        input=settings + "\n", capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert words in line
+
+
+def test_curl_and_nghttp_are_served(require_tool: Callable[[str], str], reference: Path) -> None:
+    example = reference / "n40-examples" / "min" / "voice_create.request.json"
+    with child() as (_, ready):
+        said = run(
+            require_tool("curl"), "-s", "-i", "--http2-prior-knowledge", "-H", "content-type: application/json",
+            "--data-binary", "@-", ready.n40 + PATH, text=json.dumps(message(0, [ask(300)])).encode(),
+        )  # fmt: skip
+        assert said.startswith("HTTP/2 201")
+        assert "location: " + PATH in said
+        assert '"resultCode":"SUCCESS"' in said
+        said = run(
+            require_tool("nghttp"), "-v", "-H", "content-type: application/json", "-d", example, ready.n40 + PATH
+        )
+        assert ":status: 201" in said
+        assert '"resultCode":"RATING_FAILED"' in said
+
+
+def test_h2load_repeats_are_charged_once(require_tool: Callable[[str], str], tmp_path: Path) -> None:
+    """The same Create, 2,000 times over 4 connections, is one session."""
+    body = tmp_path / "create.json"
+    body.write_text(json.dumps(message(0, [ask(300)])))
+    with child() as (_, ready):
+        said = run(
+            require_tool("h2load"), "-n", "2000", "-c", "4", "-m", "20", "-H", "content-type: application/json",
+            "-d", body, ready.n40 + PATH,
+        )  # fmt: skip
+        assert "2000 succeeded" in said
+        assert "2000 2xx" in said
+        told = httpx.get(ready.management + "/totals").json()
+        assert told["requests"] == {"create": {"201": 1, "repeated": 1999}}
+        assert told["sessions"]["open"] == 1
+
+
+def test_tls_with_client_certificates(require_tool: Callable[[str], str], tmp_path: Path) -> None:
+    authority = trustme.CA()
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca", "server", "client")}
+    authority.cert_pem.write_to_path(str(files["ca"]))
+    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(files["server"]))
+    authority.issue_cert("smf.example").private_key_and_cert_chain_pem.write_to_path(str(files["client"]))
+    settings = {"certificate": str(files["server"]), "client_ca": str(files["ca"])}
+    with child(settings) as (_, ready):
+        assert ready.n40.startswith("https://127.0.0.1:")
+        command: list[str | Path] = [
+            require_tool("curl"), "-s", "-S", "-i", "--http2", "--cacert", files["ca"], "-H", "content-type: application/json",
+            "--data-binary", "@-", ready.n40 + PATH,
+        ]  # fmt: skip
+        body = json.dumps(message(0, [ask(300)])).encode()
+        assert run(*command, "--cert", files["client"], text=body).startswith("HTTP/2 201")
+        assert "HTTP/2 201" not in run(*command, text=body)
