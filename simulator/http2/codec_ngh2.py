@@ -41,8 +41,9 @@ from simulator.http2.codec import (
 from simulator.http2.messages import Answer, FailureKind, Header
 
 _NEVER_LIMITED = (1 << 32, 1 << 32)
-"""Token bucket for resets by the peer: a load generator with short deadlines cancels thousands of streams, and
-libnghttp2's own bucket (1,000, then 33 a second) would end the whole connection."""
+"""Token bucket (burst, rate). A load generator with short deadlines cancels thousands of streams. libnghttp2's own
+buckets would let the server end the connection over the resets (1,000, then 33 a second), and the client over the
+answers that cross them, which count as glitches (10,000, then 330 a second)."""
 
 
 class _Ngh2Codec:
@@ -51,6 +52,7 @@ class _Ngh2Codec:
     def __init__(self, role: ngh2.Role, limits: CodecLimits, settings: Mapping[int, int]) -> None:
         config = ngh2.Configuration(
             stream_reset_rate_limit=_NEVER_LIMITED,
+            glitch_rate_limit=_NEVER_LIMITED,
             max_inbound_header_list_size=limits.max_header_octets,
             max_deflate_dynamic_table_size=4_096,
         )

@@ -201,7 +201,7 @@ def test_an_answer_above_the_limit_fails_its_request_only(wire: Wire) -> None:
 
 def test_a_request_above_the_limit_is_answered_413(wire: Wire) -> None:
     wire.server._max_body_octets = 1_000  # type: ignore[attr-defined]
-    large, small = wire.client.request(POST, bytes(200_000)), wire.client.request(POST, bytes(1_000))
+    large, small = wire.client.request(POST, bytes(40_000)), wire.client.request(POST, bytes(1_000))
     wire.roundtrip()
     assert [request.stream_id for request in wire.requests] == [small]
     assert [(answer.stream_id, answer.status) for answer in wire.answers] == [(large, 413)]
@@ -259,6 +259,26 @@ def test_a_thousand_and_more_cancels_do_not_end_the_connection(pair: tuple[str, 
         for stream in streams:
             wire.client.cancel(stream, CANCEL)
         wire.to_server()
+    stream = wire.client.request(GET, b"")
+    wire.roundtrip()
+    wire.server.respond(stream, OK, b"")
+    wire.roundtrip()
+    assert [answer.stream_id for answer in wire.answers] == [stream]
+
+
+def test_ten_thousand_answers_that_cross_their_cancels_do_not_end_the_connection() -> None:
+    wire = Wire()
+    for _ in range(110):
+        streams = [wire.client.request(POST, b"{}") for _ in range(100)]
+        wire.to_server()
+        for stream in streams:
+            wire.server.respond(stream, OK, b"late")
+            wire.client.cancel(stream)
+        resets, events = wire.client.send()
+        wire.client_saw += events
+        wire.to_client()
+        wire.server_saw += wire.server.receive(resets)
+    assert wire.client_events(Closed) == wire.server_events(Closed) == []
     stream = wire.client.request(GET, b"")
     wire.roundtrip()
     wire.server.respond(stream, OK, b"")
