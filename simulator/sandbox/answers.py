@@ -89,7 +89,7 @@ class Problem(Exception):  # noqa: N818 - the specification's word (RFC 9457), a
 class Answer:
     """An answer that can be given again: `reply()` makes the same octets every time."""
 
-    __slots__ = ("at", "information", "location", "operation", "refusal", "sequence", "stamp", "status")
+    __slots__ = ("at", "base", "information", "operation", "reference", "refusal", "sequence", "stamp", "status")
 
     def __init__(
         self,
@@ -98,7 +98,8 @@ class Answer:
         sequence: int,
         stamp: bytes,
         information: Sequence[bytes] = (),
-        location: bytes | None = None,
+        reference: bytes | None = None,
+        base: bytes = b"",
         refusal: Reply | None = None,
     ) -> None:
         self.at = 0
@@ -107,7 +108,9 @@ class Answer:
         self.sequence = sequence
         self.stamp = stamp
         self.information = information
-        self.location = location
+        self.reference = reference
+        self.base = base
+        """What stands before the reference in `Location`; shared, because a location of its own is 80 octets."""
         self.refusal = refusal
 
     def reply(self) -> Reply:
@@ -124,9 +127,9 @@ class Answer:
             )
         else:
             body = b'{"invocationTimeStamp":"%b","invocationSequenceNumber":%d}' % (self.stamp, self.sequence)
-        if self.location is None:
+        if self.reference is None:
             return Reply(self.status, _JSON, body)
-        return Reply(self.status, [*_JSON, (b"location", self.location)], body)
+        return Reply(self.status, [*_JSON, (b"location", self.base + self.reference)], body)
 
 
 class Timestamps:

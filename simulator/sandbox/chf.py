@@ -6,7 +6,7 @@ TS 32.291 5.1 (operations), TS 32.290 5.3 (session and event based charging), TS
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, BinaryIO
 
@@ -139,13 +139,13 @@ class Chf:
             answer = Answer(operation, problem.status, request.sequence, b"", refusal=problem.reply())
         else:
             stamp = self._timestamps.text(now)
-            answer = Answer(operation, 201, request.sequence, stamp, information, self._locate(reference, headers))
+            answer = Answer(operation, 201, request.sequence, stamp, information, reference, self._base(headers))
         if answer.status != 503:
             self._creates.put(identity, answer, now)
         self.requests[operation, answer.status] += 1
         return operation, answer.reply()
 
-    def _open(self, session: Session, request: ChargingRequest, now: int) -> list[bytes]:
+    def _open(self, session: Session, request: ChargingRequest, now: int) -> tuple[bytes, ...]:
         if len(self.sessions) >= MAX_OPEN:
             raise Problem(503, "NF_CONGESTION", "too many sessions are open", headers=[(b"retry-after", b"10")])
         information = self._charge(session, request.usages)
@@ -155,11 +155,11 @@ class Chf:
         self.created += 1
         return information
 
-    def _charge_event(self, session: Session, request: ChargingRequest, _now: int) -> list[bytes]:
+    def _charge_event(self, session: Session, request: ChargingRequest, _now: int) -> tuple[bytes, ...]:
         """Immediate charging (IEC) debits what is asked for, post event charging (PEC) what was used."""
         information = []
         for usage in request.usages:
-            quota = session.quotas.get(usage.rating_group) or self._open_quota(session, usage)
+            quota = session.quota(usage.rating_group) or self._open_quota(session, usage)
             if not quota.group.rated:
                 quota.debit(usage.used(quota.group.unit))
                 information.append(not_granted(usage.rating_group, b"RATING_FAILED"))
@@ -172,7 +172,7 @@ class Chf:
         self.ledger.close_session(session, b"event")
         if _is_denied(information):
             raise Problem(403, "QUOTA_LIMIT_REACHED", f"no credit for {session.account.subscriber}")
-        return information
+        return tuple(information)
 
     def _account(self, subscriber: str) -> Account:
         account = self.accounts.find(subscriber)
@@ -184,15 +184,15 @@ class Chf:
         self._references += 1
         return b"%b-%x" % (self._instance, self._references)
 
-    def _locate(self, reference: bytes, headers: Iterable[Header]) -> bytes:
-        if self._location is LocationForm.BARE:
-            return reference
-        path = _ITEMS + reference
+    def _base(self, headers: Iterable[Header]) -> bytes:
+        """What stands before the reference in `Location`."""
         if self._location is LocationForm.PATH:
-            return path
+            return _ITEMS
+        if self._location is LocationForm.BARE:
+            return b""
         fields = dict(headers)
         authority = fields.get(b":authority") or fields.get(b"host") or b"localhost"
-        return fields.get(b":scheme", b"http") + b"://" + authority + path
+        return fields.get(b":scheme", b"http") + b"://" + authority + _ITEMS
 
     # Update and Release
 
@@ -218,7 +218,7 @@ class Chf:
         session = self._check_session(reference, session, request)
         for usage in request.usages:
             if usage.containers:
-                quota = session.quotas.get(usage.rating_group) or self._open_quota(session, usage)
+                quota = session.quota(usage.rating_group) or self._open_quota(session, usage)
                 self._debit(quota, usage)
         answer = Answer("release", 204, request.sequence, b"")
         history = self._remember(session, answer)
@@ -267,16 +267,16 @@ class Chf:
 
     # Rating
 
-    def _charge(self, session: Session, usages: list[Usage]) -> list[bytes]:
+    def _charge(self, session: Session, usages: list[Usage]) -> tuple[bytes, ...]:
         """Debits what was used, then grants what is asked for: all debits first, so that no grant takes their credit."""
         asking = []
         for usage in usages:
-            quota = session.quotas.get(usage.rating_group) or self._open_quota(session, usage)
+            quota = session.quota(usage.rating_group) or self._open_quota(session, usage)
             if usage.containers:
                 self._debit(quota, usage)
             if usage.requested is not None:
                 asking.append((quota, usage.requested))
-        return [quota.grant(requests.amount(requested, quota.group.unit)) for quota, requested in asking]
+        return tuple([quota.grant(requests.amount(requested, quota.group.unit)) for quota, requested in asking])
 
     def _debit(self, quota: Quota, usage: Usage) -> None:
         units = usage.used(quota.group.unit)
@@ -291,7 +291,8 @@ class Chf:
         units = usage.containers or ([usage.requested] if usage.requested else [])
         group = self.tariffs.find(usage.rating_group) or self.tariffs.unrated(units)
         balance = None if group.counter is None else session.account.balance(group.counter)
-        quota = session.quotas[usage.rating_group] = Quota(usage.rating_group, group, balance)
+        quota = Quota(usage.rating_group, group, balance)
+        session.quotas = (*session.quotas, quota)
         return quota
 
 
@@ -305,11 +306,11 @@ def _route(method: bytes, path: bytes) -> tuple[str, bytes]:
     if path == COLLECTION:
         operation, reference = "create", b""
     else:
-        reference, _, action = path.partition(b"?")[0].removeprefix(_ITEMS).rpartition(b"/")
+        reference, _, action = path[len(_ITEMS) :].rpartition(b"/")
         known = _ACTIONS.get(action)
         if known is None or b"/" in reference or not reference or not path.startswith(_ITEMS):
-            if path.startswith(COLLECTION + b"?"):
-                return _route(method, COLLECTION)
+            if b"?" in path:
+                return _route(method, path.partition(b"?")[0])
             detail = f"there is nothing at this path; sessions are created at {COLLECTION.decode()}"
             raise Problem(404, "RESOURCE_URI_STRUCTURE_NOT_FOUND", detail)
         operation = known
@@ -330,7 +331,7 @@ def _check_form(headers: Iterable[Header], body: bytes) -> None:
             return
 
 
-def _is_denied(information: list[bytes]) -> bool:
+def _is_denied(information: Sequence[bytes]) -> bool:
     """Whether rating groups asked for quota, none got any, and credit was the reason for at least one."""
     return (
         bool(information)

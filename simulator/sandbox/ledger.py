@@ -35,7 +35,7 @@ class Ledger:
 
     def close_session(self, session: Session, end: bytes) -> None:
         """Appends the records of a session that ended; a session without any usage leaves none."""
-        for quota in session.quotas.values():
+        for quota in session.quotas:
             if quota.reports:
                 self._buffer.append(_line(session, quota, end))
                 self.records += 1
@@ -61,7 +61,7 @@ class Ledger:
         opened = list(sessions)
         lines: list[bytes] = []
         for session in opened:
-            lines += [_line(session, quota, b"open") for quota in session.quotas.values() if quota.reports]
+            lines += [_line(session, quota, b"open") for quota in session.quotas if quota.reports]
             if len(lines) >= _BUFFERED_RECORDS:
                 yield b"".join(lines)
                 lines.clear()

@@ -90,7 +90,7 @@ CreateIdentity = tuple[str, str, str, int, str, int | str]
 def create_identity(request: ChargingRequest, charging_id: int | str) -> CreateIdentity:
     """What two Creates or one-time events have in common if one is a repeat of the other."""
     return (
-        request.network_function,
+        request.network_function(),
         request.subscriber,
         request.stamp,
         request.sequence,

@@ -36,6 +36,7 @@ _MISSING = "MANDATORY_IE_MISSING"
 _INCORRECT = "MANDATORY_IE_INCORRECT"
 _OPTIONAL = "OPTIONAL_IE_INCORRECT"
 _SEVERITY = (_MISSING, _INCORRECT, _OPTIONAL)
+_CONSUMER_NAMES = ("nFName", "nFIPv4Address", "nFIPv6Address", "nFFqdn")
 _ENDING_TRIGGERS = ("QHT", "FINAL")  # a tuple: what stands in a message need not be hashable
 
 Json = dict[str, Any]
@@ -90,16 +91,24 @@ def amount(units: Json, unit: str) -> int:
 class ChargingRequest:
     """The fields of a ChargingDataRequest that decide about charging."""
 
-    __slots__ = ("_document", "network_function", "one_time_event", "sequence", "stamp", "subscriber", "usages")
+    __slots__ = ("_document", "one_time_event", "sequence", "stamp", "subscriber", "usages")
 
     def __init__(self, document: Json, faults: list[Fault]) -> None:
         self._document = document
-        self.network_function = _network_function(document, faults)
+        _check_consumer(document, faults)
         self.stamp = _stamp(document, faults)
         self.sequence = _sequence(document, faults)
         self.subscriber: str = _subscriber(document, faults)
         self.usages = _usages(document, faults)
         self.one_time_event: str | None = None
+
+    def network_function(self) -> str:
+        """Who sends: the name of the network function, or else its address."""
+        consumer = self._document["nfConsumerIdentification"]
+        for name in _CONSUMER_NAMES:
+            if name in consumer:
+                return sys.intern(consumer[name])
+        return ""
 
     def charging_id(self) -> int | str:
         """What the consumer calls this charging: charging id, IMS user session id or SMS message reference, or ''."""
@@ -121,6 +130,7 @@ def read_create(body: bytes) -> ChargingRequest:
     document = _parse(body)
     faults: list[Fault] = []
     request = ChargingRequest(document, faults)
+    _check_consumer_names(document, faults)
     if "subscriberIdentifier" not in document:
         faults.append((_MISSING, "/subscriberIdentifier", "missing: there is nobody to charge"))
     if document.get("oneTimeEvent"):
@@ -164,21 +174,19 @@ def _require(faults: list[Fault], parent: Json, name: str, pointer: str, expecte
         faults.append((_INCORRECT, f"{pointer}/{name}", f"must be {expected}"))
 
 
-def _network_function(document: Json, faults: list[Fault]) -> str:
-    """Who sends: the name of the network function, or else its address."""
+def _check_consumer(document: Json, faults: list[Fault]) -> None:
     consumer = document.get("nfConsumerIdentification")
     if type(consumer) is not dict:
         _require(faults, document, "nfConsumerIdentification", "", "an object")
-        return ""
-    if type(consumer.get("nodeFunctionality")) is not str:
+    elif type(consumer.get("nodeFunctionality")) is not str:
         _require(faults, consumer, "nodeFunctionality", "/nfConsumerIdentification", "a string such as SMF")
-    for name in ("nFName", "nFIPv4Address", "nFIPv6Address", "nFFqdn"):
-        value = consumer.get(name)
-        if value is not None:
-            if type(value) is str:
-                return sys.intern(value)
-            faults.append((_OPTIONAL, f"/nfConsumerIdentification/{name}", "must be a string"))
-    return ""
+
+
+def _check_consumer_names(document: Json, faults: list[Fault]) -> None:
+    consumer = document.get("nfConsumerIdentification")
+    if type(consumer) is dict:
+        wrong = [name for name in _CONSUMER_NAMES if type(consumer.get(name, "")) is not str]
+        faults += [(_OPTIONAL, f"/nfConsumerIdentification/{name}", "must be a string") for name in wrong]
 
 
 def _stamp(document: Json, faults: list[Fault]) -> str:

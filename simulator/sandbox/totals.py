@@ -93,6 +93,6 @@ def session_document(session: Session, now: int) -> Json:
                 "overused": quota.overused,
                 "reports": quota.reports,
             }
-            for quota in session.quotas.values()
+            for quota in session.quotas
         },
     }

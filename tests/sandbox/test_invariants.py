@@ -160,10 +160,7 @@ class Charging(RuleBasedStateMachine):
         chf = self.smf.chf
         for counter in TOTALS:
             held = sum(
-                quota.reserved
-                for session in chf.sessions
-                for quota in session.quotas.values()
-                if quota.group.counter == counter
+                quota.reserved for session in chf.sessions for quota in session.quotas if quota.group.counter == counter
             )
             accounts = [account for name in SUBSCRIBERS if (account := chf.accounts.get(name)) is not None]
             assert held == sum(account.balance(counter).reserved for account in accounts)
