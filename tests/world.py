@@ -76,6 +76,8 @@ class World:
             write_record=lambda lines: self.records.extend(map(orjson.loads, lines.splitlines())),
             t0=START,
             epoch=EPOCH,
+            wake=lambda moment: None,
+            on_finished=lambda: None,
         )
 
     def _at(self, moment: int, what: Callable[[], None]) -> None:

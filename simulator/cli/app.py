@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from simulator import __version__
 from simulator.cli import profiles, run, sandbox
 from simulator.config import ConfigError
 from simulator.run.options import RunError
+from simulator.version import __version__
 
 CANNOT_RUN = 2
 INTERRUPTED = 130

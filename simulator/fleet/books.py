@@ -8,7 +8,7 @@ import orjson
 
 from simulator.fleet.session import LiveSession
 from simulator.measure import Recorder
-from simulator.n40 import UsageRecord
+from simulator.n40 import End, UsageRecord
 
 
 class Books:
@@ -41,6 +41,7 @@ class Books:
                 "reported": record.reported,
                 "acknowledged": record.acknowledged,
                 "doubt": record.doubt,
+                "uncharged": record.used - record.reported if record.end is End.UNCHARGED else 0,
                 "end": record.end,
             }
             self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))

@@ -28,6 +28,7 @@ from simulator.n40.flow import NEVER
 NS_PER_S = 1_000_000_000
 LATEST_START = NS_PER_S
 """An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
+_RELEASE = Operation.RELEASE
 GOOD_ENDS = (End.COMPLETED, End.UNCHARGED)
 METHOD = (b":method", b"POST")
 CONTENT_TYPE = (b"content-type", b"application/json")
@@ -93,7 +94,9 @@ class Fleet:
         self.books = Books(recorder, write_record)
         self.functions = build_network_functions(profile, share.index)
         self._stamps = timestamps(profile.timestamps, epoch, profile.pace)
-        self._destination = destination
+        self._origin = destination.origin
+        self._scheme = (b":scheme", destination.scheme)
+        self._authority = (b":authority", destination.authority)
         self._usages = build_usages(profile, self.functions, self._stamps, destination.resource)
         self._series = Series(recorder, self._usages)
         self._population = Population(profile, seed, share.index, share.workers)
@@ -107,6 +110,8 @@ class Fleet:
         self._next_start = next(self._arrivals, None)
         self._open: dict[int, LiveSession] = {}
         self._awaiting = 0
+        self._most_open = 0
+        self._most_awaiting = 0
         self._draining = False
         self.abandoned = 0
 
@@ -140,19 +145,25 @@ class Fleet:
         return moment
 
     def set_gauges(self) -> None:
-        """Put levels into the recorder, before a cut."""
-        self.recorder.gauge("sessions_open", len(self._open))
-        self.recorder.gauge("in_flight", self._awaiting)
+        """Put levels into the recorder, before a cut: first the highest since the last cut, then what is now."""
+        for name, peak, level in (
+            ("sessions_open", self._most_open, len(self._open)),
+            ("in_flight", self._most_awaiting, self._awaiting),
+        ):
+            self.recorder.gauge(name, peak)
+            self.recorder.gauge(name, level)
+        self._most_open = len(self._open)
+        self._most_awaiting = self._awaiting
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
     def on_time(self, now: int) -> None:
         """Start what is due and let time pass for the sessions that asked to be woken."""
         if isinstance(self._stamps, NowTimestamps):
-            self._stamps.now = now - self.pace.t0
+            self._stamps.set_now(now - self.pace.t0)
         start = self._next_start
         while start is not None and self.pace.t0 + start.moment <= now:
-            self._arrive(start, now)
+            self._begin(start, now)
             start = self._next_start = next(self._arrivals, None)
         while (due := self._schedule.due(now)) is not None:
             _, item = due
@@ -195,27 +206,24 @@ class Fleet:
             return iter(())
         return heapq.merge(self._population.open_at_start(), self._population.arrivals(), key=itemgetter(0))
 
-    def _arrive(self, start: Start, now: int) -> None:
-        self._counters["arrivals|intended"] += 1
-        if now - self.pace.t0 - start.moment > LATEST_START:
-            self._counters["arrivals|dropped|late"] += 1
-        else:
-            self._begin(start, now, counted=True)
+    def _begin(self, start: Start, now: int) -> None:
+        """Start one session, unless its time has passed, its subscriber has one of this usage open, or too many are open.
 
-    def _begin(self, start: Start, now: int, *, counted: bool = False) -> None:
-        """Start one session, unless its subscriber has one of this usage open already, or too many are open."""
+        Sessions that are open from the beginning are no arrivals.
+        """
         if self._draining:
             return
-        if not counted:
+        if not start.residual:
             self._counters["arrivals|intended"] += 1
         usage = self._usages[start.usage]
         slot = start.subscriber * len(self._usages) + start.usage
-        if slot in self._open or len(self._open) >= self.profile.load.max_in_flight:
-            reason = "busy" if slot in self._open else "limit"
+        reason = self._obstacle(start, slot, now)
+        if reason:
             self._counters[f"arrivals|dropped|{reason}"] += 1
             self._again(start.device, start.number, now)
             return
-        self._counters["arrivals|started"] += 1
+        if not start.residual:
+            self._counters["arrivals|started"] += 1
         self._counters[usage.started] += 1
         moment = self.pace.session_time(self.pace.t0 + start.moment)
         session, ends_at = usage.start(
@@ -225,8 +233,17 @@ class Fleet:
         live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
         live.clock = moment
         self._open[slot] = live
+        self._most_open = max(self._most_open, len(self._open))
         session.start(moment)
         self._proceed(live, now)
+
+    def _obstacle(self, start: Start, slot: int, now: int) -> str:
+        """Why a session cannot start, "" if it can."""
+        if now - self.pace.t0 - start.moment > LATEST_START:
+            return "late"
+        if slot in self._open:
+            return "busy"
+        return "limit" if len(self._open) >= self.profile.load.max_in_flight else ""
 
     def _wake(self, live: LiveSession, now: int) -> None:
         live.on_time(self.pace.session_time(now))
@@ -296,19 +313,18 @@ class Fleet:
     def _attempt(self, live: LiveSession, delivery: Delivery, now: int) -> None:
         body = delivery.body
         request = delivery.request
-        destination = self._destination
-        origin = request.origin if request.origin != destination.origin else None
-        authority = destination.authority if origin is None else origin.partition(b"://")[2]
+        origin = request.origin if request.origin != self._origin else None
         headers = [
             METHOD,
-            (b":scheme", destination.scheme),
-            (b":authority", authority),
+            self._scheme,
+            self._authority if origin is None else (b":authority", origin.partition(b"://")[2]),
             (b":path", request.path),
             CONTENT_TYPE,
             ACCEPT,
             (b"content-length", b"%d" % len(body)),
         ]
         self._awaiting += 1
+        self._most_awaiting = max(self._most_awaiting, self._awaiting)
         exchange = Exchange(headers, body, now + delivery.policy.timeout, self._on_done, live)
         self._transmit(live.function, exchange, origin, now)
 
@@ -320,7 +336,7 @@ class Fleet:
         if delivery is None or live.session.end is not None:
             return  # abandoned meanwhile
         if isinstance(self._stamps, NowTimestamps):
-            self._stamps.now = now - self.pace.t0
+            self._stamps.set_now(now - self.pace.t0)
         live.first_sent = live.first_sent or exchange.sent
         if type(result) is Answer:
             self._on_answer(live, delivery, exchange, result, now)
@@ -331,8 +347,11 @@ class Fleet:
     def _on_answer(self, live: LiveSession, delivery: Delivery, exchange: Exchange, result: Answer, now: int) -> None:
         request = delivery.request
         location = None
-        if request.operation is not Operation.RELEASE:
-            location = result.header(b"location")
+        if request.operation is not _RELEASE:
+            for name, value in result.headers:
+                if name == b"location":
+                    location = value
+                    break
         answer = read_answer(request.operation, result.status, location, result.body)
         answer.repeats = delivery.repeats
         self._series.answered(live, delivery, exchange, answer, now)
@@ -346,7 +365,6 @@ class Fleet:
         self, live: LiveSession, delivery: Delivery, exchange: Exchange, failure: Failure, now: int
     ) -> None:
         safe = failure.safe_to_repeat
-        self._counters[f"failures|{failure.kind}"] += 1
         hopeless = safe and failure.kind in NO_ANSWER
         if not hopeless and delivery.again(safe=safe):
             self._series.repeated(live, delivery, exchange, now)

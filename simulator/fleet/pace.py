@@ -31,15 +31,19 @@ class Pace:
 class NowTimestamps(Timestamps):
     """Stamps the wall clock whatever the session's own time: for flat-out, where session time has run ahead of it."""
 
-    __slots__ = ("now",)
+    __slots__ = ("_present",)
 
     def __init__(self, epoch: int) -> None:
         super().__init__(epoch)
-        self.now = 0
+        self._present = b""
+
+    def set_now(self, passed: int) -> None:
+        """The wall clock stands at `passed` ns after the start."""
+        self._present = super().stamp(passed)
 
     def stamp(self, now: int) -> bytes:  # noqa: ARG002
         """Return the present moment of the wall clock, whatever `now` is."""
-        return super().stamp(self.now)
+        return self._present
 
 
 def timestamps(kind: str, epoch: int, factor: float | None) -> Timestamps:

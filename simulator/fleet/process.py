@@ -8,12 +8,12 @@ import signal
 import sys
 from typing import cast
 
-from simulator import __version__
 from simulator.fleet import messages
 from simulator.fleet.engine import Engine
 from simulator.fleet.messages import MAX_LINE, Message, MessageError
 from simulator.http2 import TargetError
 from simulator.measure import Snapshot
+from simulator.version import __version__
 
 FULL_PIPE = 256 << 10
 """Octets that may wait in the pipe to the driver; beyond, intervals are kept back and added up."""

@@ -36,7 +36,7 @@ FEATURES = {"NR": "C081", "EUTRA": "C085"}
 
 
 class DrawnTraffic:
-    """Bursts of one rating group, drawn from the laws of the profile. Rates are whole units per second."""
+    """Bursts of one rating group, drawn from the laws of the profile. Rates are thousandths of a unit per second."""
 
     __slots__ = ("_burst", "_pause", "_purpose", "_start", "_throughput")
 
@@ -48,18 +48,16 @@ class DrawnTraffic:
         self._purpose = position << 4  # rating groups of one session draw from different hashes
 
     def burst(self, key: bytes, index: int) -> tuple[int, int, int]:
-        """Return (active ns, units per second, pause ns)."""
+        """Return (active ns, thousandths of a unit per second, pause ns)."""
         purpose = self._purpose
-        rate = (
-            1
-            if self._throughput is None
-            else int(self._throughput.quantile(uniform(key, Purpose.THROUGHPUT | purpose, index)))
-        )
+        rate = 1000
+        if self._throughput is not None:
+            rate = max(1, int(1000 * self._throughput.quantile(uniform(key, Purpose.THROUGHPUT | purpose, index))))
         if self._burst is None:
-            return ENDLESS, max(1, rate), 0
+            return ENDLESS, rate, 0
         active = self._burst.quantile(uniform(key, Purpose.BURST | purpose, index))
         pause = 0.0 if self._pause is None else self._pause.quantile(uniform(key, Purpose.PAUSE | purpose, index))
-        return max(SHORTEST_BURST, int(active * NS_PER_S)), max(1, rate), int(pause * NS_PER_S)
+        return max(SHORTEST_BURST, int(active * NS_PER_S)), rate, int(pause * NS_PER_S)
 
     def first_pause(self, key: bytes) -> int:
         """Return ns of silence before the first burst."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
+RATE_UNIT = 1000 * NS_PER_S
+"""Rates are thousandths of a unit per second, so that two units a minute are a rate as well."""
 NEVER = 1 << 62
 """A moment that does not come (146 years of nanoseconds)."""
 
@@ -13,7 +15,7 @@ class TrafficSource(Protocol):
     """Draws the traffic of a rating group; the same key and index always give the same burst."""
 
     def burst(self, key: bytes, index: int) -> tuple[int, int, int]:
-        """Return (active ns, units per second while active, pause ns after it)."""
+        """Return (active ns, thousandths of a unit per second while active, at least 1, pause ns after it)."""
 
     def first_pause(self, key: bytes) -> int:
         """How long the group is silent at first, in ns."""
@@ -45,7 +47,7 @@ class Flow:
         self.base = 0  # units used before this burst
         self.elapsed = 0  # ns into this burst and its pause
         self.active = 0
-        self.rate = 0
+        self.rate = 1
         self.length = source.first_pause(key)
         if not self.length:
             self._next_burst()
@@ -74,21 +76,25 @@ class Flow:
 
     def _burst_end(self, limit: int, busy_limit: int) -> int:
         """Ns into this burst at which its traffic ends: the burst itself, `limit` units, or `busy_limit` ns of traffic."""
-        end = min(self.active, busy_limit - self.active_ns)
-        if self.rate:
-            # The smallest n with base + floor(rate * n / 1e9) >= limit.
-            end = min(end, -((self.base - limit) * NS_PER_S // self.rate))
+        # The smallest n with base + floor(rate * n / 1e12) >= limit.
+        end = -((self.base - limit) * RATE_UNIT // self.rate)
+        if end > self.active:
+            end = self.active
+        if busy_limit != NEVER and end > busy_limit - self.active_ns:
+            return busy_limit - self.active_ns
         return end
 
     def reaches(self, limit: int, busy_limit: int = NEVER) -> int:
         """When to look again: a limit reached, or the end of this burst and its pause; NEVER while standing still."""
-        if self.elapsed >= self.active:
-            return self.clock + self.length - self.elapsed if self.used < self.volume else NEVER
-        limit = min(limit, self.volume)
+        elapsed = self.elapsed
+        if elapsed >= self.active:
+            return self.clock + self.length - elapsed if self.used < self.volume else NEVER
+        if limit > self.volume:
+            limit = self.volume
         end = self._burst_end(limit, busy_limit)
-        if self.used >= limit or self.elapsed >= end:
+        if self.used >= limit or elapsed >= end:
             return NEVER
-        return self.clock + (end if end < self.active else self.length) - self.elapsed
+        return self.clock + (end if end < self.active else self.length) - elapsed
 
     def quiet_since(self) -> int:
         """When the present burst ends, or ended if traffic pauses already."""
@@ -98,16 +104,20 @@ class Flow:
         """Let traffic run until `now`, using no more than `limit` units and `busy_limit` ns of traffic in all."""
         left = now - self.clock
         self.clock = now
-        limit = min(limit, self.volume)
+        if limit > self.volume:
+            limit = self.volume
         while left > 0:
             if self.elapsed < self.active:
-                step = min(left, self._burst_end(limit, busy_limit) - self.elapsed)
+                step = self._burst_end(limit, busy_limit) - self.elapsed
                 if step <= 0 or self.used >= limit:
                     return
+                if step > left:
+                    step = left
                 if self.first_use == NEVER:
                     self.first_use = now - left
                 self.elapsed += step
-                self.used = min(limit, self.base + self.rate * self.elapsed // NS_PER_S)
+                used = self.base + self.rate * self.elapsed // RATE_UNIT
+                self.used = used if used < limit else limit
                 self.last_use = now - left + step
             elif self.used >= self.volume:
                 return

@@ -252,7 +252,8 @@ class SmsMessages:
             + event_type.encode()
             + b'","multipleUnitUsage":[%b],"sMSChargingInformation":{"originatorInfo":{"originatorSUPI":"'
             + imsi
-            + b'","originatorGPSI":"msisdn-%d"},"recipientInfo":[{"recipientGPSI":"msisdn-%d"}],"userEquipmentInfo":"imeisv-%016d",'
+            + b'","originatorGPSI":"msisdn-%d"},"recipientInfo":[{"recipientGPSI":"msisdn-%d"}],'
+            b'"userEquipmentInfo":"imeisv-%016d",'
             b'"userLocationinfo":'
             + _location(rat, function.plmn)
             + b',"uetimeZone":"+00:00","rATType":"'

@@ -125,7 +125,8 @@ class ChargingSession:
         moment = NEVER
         for group in self.groups:
             due = group.deadline()
-            moment = min(moment, due)
+            if due < moment:
+                moment = due
         return moment
 
     def next_request(self) -> Request | None:
@@ -184,7 +185,8 @@ class ChargingSession:
                 self.retry_at = NEVER
                 self._create(moment)
                 return
-            self._advance(moment)
+            for group in self.groups:
+                group.advance(moment)
             self._act(moment)
 
     def on_answer(self, request_id: int, answer: ChargingAnswer, now: int) -> None:
@@ -229,8 +231,9 @@ class ChargingSession:
 
     def _catch_up(self, now: int) -> None:
         """Traffic went on while the answer was awaited, within what was left of the quotas."""
-        while (moment := self._next_moment()) <= now:
-            self._advance(moment)
+        while (moment := self._next_moment()) < now:
+            for group in self.groups:
+                group.advance(moment)
         for group in self.groups:
             group.advance(now)
 
@@ -370,11 +373,6 @@ class ChargingSession:
         else:
             self._act(now)
 
-    def _advance(self, moment: int) -> None:
-        for group in self.groups:
-            if group.deadline() <= moment:
-                group.advance(moment)
-
     def _act(self, now: int) -> None:
         """Report what has fired; release when all is used, or nothing may be used any more."""
         fired = stopped = finished = 0
@@ -443,7 +441,8 @@ class ChargingSession:
 
     def _report(self, group: RatingGroup, trigger: bytes | None, stamp: bytes, now: int) -> bytes:
         """One multipleUnitUsage: a container with what was used since the last report, and a request for more."""
-        group.advance(now)
+        if group.flow.clock != now:
+            group.advance(now)
         group.trigger = None
         flow, spec = group.flow, group.spec
         units = group.take_report()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 
 CACHED_SECONDS = 4096
-NS_PER_S = 1_000_000_000
 
 
 class Timestamps:
@@ -15,21 +14,27 @@ class Timestamps:
     time: 1 stamps session time itself; a larger value stamps the wall time that belongs to it.
     """
 
-    __slots__ = ("_prefixes", "epoch", "pace")
+    __slots__ = ("_millisecond", "_prefixes", "_text", "epoch", "pace")
 
     def __init__(self, epoch: int, pace: float = 1.0) -> None:
         self.epoch = epoch
         self.pace = pace
         self._prefixes: dict[int, bytes] = {}
+        self._millisecond = -1  # the last one that was asked for, and its text
+        self._text = b""
 
     def stamp(self, now: int) -> bytes:
         """`b"2026-11-22T10:00:00.123Z"` for session time `now`."""
-        moment = self.epoch + (now if self.pace == 1.0 else int(now / self.pace))
-        second, rest = divmod(moment, NS_PER_S)
+        millisecond = (self.epoch + (now if self.pace == 1.0 else int(now / self.pace))) // 1_000_000
+        if millisecond == self._millisecond:
+            return self._text
+        second, rest = divmod(millisecond, 1000)
         prefix = self._prefixes.get(second)
         if prefix is None:
             prefix = self._prefix(second)
-        return b"%b.%03dZ" % (prefix, rest // 1_000_000)
+        self._millisecond = millisecond
+        self._text = text = b"%b.%03dZ" % (prefix, rest)
+        return text
 
     def _prefix(self, second: int) -> bytes:
         if len(self._prefixes) >= CACHED_SECONDS:

@@ -16,7 +16,6 @@ import anyio
 import httpx
 import orjson
 
-from simulator import __version__
 from simulator.audit import Audit, AuditError, Auditor, read_rows
 from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
@@ -25,6 +24,7 @@ from simulator.report import RunFacts, build_summary
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.options import Result, RunError, RunOptions
+from simulator.version import __version__
 
 READY_TIMEOUT_S = 60.0
 HEAD_START_NS = 150_000_000
