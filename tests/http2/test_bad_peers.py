@@ -290,6 +290,9 @@ async def test_a_client_that_reads_nothing_is_cut_off_when_the_server_closes() -
     with socket.create_connection(("127.0.0.1", server.port)) as deaf:
         deaf.sendall(client.send()[0])
         await until(lambda: any(connection._paused for connection in server._connections))
+        (connection,) = server._connections
+        assert connection._transport is not None
+        assert not connection._transport.is_reading(), "what is held for a deaf client must be bounded"
         async with asyncio.timeout(5):
             await server.aclose()
         assert server.statistics().connections == 0

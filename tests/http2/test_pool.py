@@ -85,6 +85,26 @@ async def test_beyond_the_streams_exchanges_wait_in_order() -> None:
         assert (statistics.waiting, statistics.waiting_max, statistics.waited) == (0, 4, 4)
 
 
+async def test_a_newcomer_does_not_overtake_those_who_wait() -> None:
+    order: list[bytes] = []
+
+    def note(request: ServerRequest) -> None:
+        order.append(request.body)
+        request.respond(200, [], request.body)
+
+    async with serving(note, limits=ServerLimits(streams=1)) as chf, pooled(plain(chf.port)) as smf:
+        newcomers: list[asyncio.Future[Answer | Failure]] = []
+
+        def come(exchange: Exchange, result: Answer | Failure, now: int) -> None:
+            newcomers.append(smf.submit(b"newcomer"))
+
+        now = time.monotonic_ns()
+        smf.pool.submit(Exchange(POST_HEADERS, b"first", now + 10**10, come), now)
+        await smf.submit(b"waiting")
+        await newcomers[0]
+        assert order == [b"first", b"waiting", b"newcomer"]
+
+
 async def test_a_full_waiting_room_overflows_after_submit_has_returned() -> None:
     held = Held()
     async with serving(held, limits=ServerLimits(streams=1)) as chf, pooled(plain(chf.port), waiting=1) as smf:
