@@ -140,7 +140,7 @@ class Chf:
         else:
             stamp = self._timestamps.text(now)
             answer = Answer(operation, 201, request.sequence, stamp, information, reference, self._base(headers))
-        if answer.status != 503:
+        if answer.status not in (404, 503):
             self._creates.put(identity, answer, now)
         self.requests[operation, answer.status] += 1
         return operation, answer.reply()
@@ -246,8 +246,7 @@ class Chf:
             reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
             raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
         if len(session.quotas) + len(request.usages) > requests.MAX_RATING_GROUPS:
-            reason = f"with those of the session there are more than {requests.MAX_RATING_GROUPS} rating groups"
-            raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/multipleUnitUsage", reason)])
+            _bound_rating_groups(session, request)
         return session
 
     def _remember(self, session: Session, answer: Answer) -> AnswerHistory:
@@ -329,6 +328,13 @@ def _check_form(headers: Iterable[Header], body: bytes) -> None:
                     415, None, "the body must be application/json", headers=[(b"accept", b"application/json")]
                 )
             return
+
+
+def _bound_rating_groups(session: Session, request: ChargingRequest) -> None:
+    groups = {quota.number for quota in session.quotas} | {usage.rating_group for usage in request.usages}
+    if len(groups) > requests.MAX_RATING_GROUPS:
+        reason = f"with those of the session there are more than {requests.MAX_RATING_GROUPS} rating groups"
+        raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/multipleUnitUsage", reason)])
 
 
 def _is_denied(information: Sequence[bytes]) -> bool:

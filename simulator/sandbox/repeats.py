@@ -9,8 +9,9 @@ What identifies a repeat (TS 32.290 and N40 practice; `retransmissionIndicator` 
   or `sMSChargingInformation.messageReference`. Two Creates that agree in all of these *are* one Create, so a consumer
   that leaves its identifier out must not send two for one subscriber with one time stamp.
 
-The content is not compared. Refusals for credit or an unknown subscriber are remembered like any other answer; a 400 is
-not: it changed nothing and the same octets get the same 400 again.
+The content is not compared. A refusal for want of credit (403) is remembered like any other answer. An unknown subscriber
+(404) and a bad request (400) are not: they changed nothing, and the same octets get the same answer again, until somebody
+creates the account.
 
 A session remembers its last `SESSION_ANSWERS` answers (an SMF has one request outstanding, TS 32.290 5.3.2.2, so the
 last one would do if the network kept the order). A number that is not remembered and not above the last one is refused

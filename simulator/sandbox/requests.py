@@ -17,6 +17,9 @@ from simulator.sandbox.answers import Problem
 MAX_RATING_GROUPS = 256
 """In one message and in one session."""
 
+MAX_TEXT = 256
+"""Characters of an identifier that is kept."""
+
 UINT32 = 0xFFFF_FFFF
 UINT64 = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -36,6 +39,12 @@ _MISSING = "MANDATORY_IE_MISSING"
 _INCORRECT = "MANDATORY_IE_INCORRECT"
 _OPTIONAL = "OPTIONAL_IE_INCORRECT"
 _SEVERITY = (_MISSING, _INCORRECT, _OPTIONAL)
+_SERVICES = (
+    ("pDUSessionChargingInformation", "chargingId"),
+    ("iMSChargingInformation", "userSessionID"),
+    ("sMSChargingInformation", "messageReference"),
+)
+_SHORT_TEXT = f"a string of at most {MAX_TEXT} characters"
 _CONSUMER_NAMES = ("nFName", "nFIPv4Address", "nFIPv6Address", "nFFqdn")
 _ENDING_TRIGGERS = ("QHT", "FINAL")  # a tuple: what stands in a message need not be hashable
 
@@ -112,11 +121,7 @@ class ChargingRequest:
 
     def charging_id(self) -> int | str:
         """What the consumer calls this charging: charging id, IMS user session id or SMS message reference, or ''."""
-        for information, name in (
-            ("pDUSessionChargingInformation", "chargingId"),
-            ("iMSChargingInformation", "userSessionID"),
-            ("sMSChargingInformation", "messageReference"),
-        ):
+        for information, name in _SERVICES:
             part = self._document.get(information)
             if type(part) is dict:
                 found = part.get(name)
@@ -185,8 +190,12 @@ def _check_consumer(document: Json, faults: list[Fault]) -> None:
 def _check_consumer_names(document: Json, faults: list[Fault]) -> None:
     consumer = document.get("nfConsumerIdentification")
     if type(consumer) is dict:
-        wrong = [name for name in _CONSUMER_NAMES if type(consumer.get(name, "")) is not str]
-        faults += [(_OPTIONAL, f"/nfConsumerIdentification/{name}", "must be a string") for name in wrong]
+        wrong = [name for name in _CONSUMER_NAMES if not _is_short_text(consumer.get(name, ""))]
+        faults += [(_OPTIONAL, f"/nfConsumerIdentification/{name}", f"must be {_SHORT_TEXT}") for name in wrong]
+
+
+def _is_short_text(value: object) -> bool:
+    return type(value) is str and len(value) <= MAX_TEXT
 
 
 def _stamp(document: Json, faults: list[Fault]) -> str:
@@ -207,10 +216,10 @@ def _sequence(document: Json, faults: list[Fault]) -> int:
 
 def _subscriber(document: Json, faults: list[Fault]) -> str:
     subscriber = document.get("subscriberIdentifier")
-    if type(subscriber) is str and subscriber:
+    if type(subscriber) is str and 0 < len(subscriber) <= MAX_TEXT:
         return subscriber
     if "subscriberIdentifier" in document:
-        faults.append((_OPTIONAL, "/subscriberIdentifier", "must be a string such as imsi-001010000000001"))
+        faults.append((_OPTIONAL, "/subscriberIdentifier", f"must be {_SHORT_TEXT}, not empty"))
     return ""
 
 
@@ -226,21 +235,19 @@ def _one_time_event(document: Json, faults: list[Fault]) -> str:
 
 def _check_services(document: Json, faults: list[Fault]) -> None:
     """The required members of what describes the service."""
-    faults += [
-        (_OPTIONAL, f"/{name}", "must be an object")
-        for name in ("iMSChargingInformation", "sMSChargingInformation")
-        if name in document and type(document[name]) is not dict
-    ]
-    information = document.get("pDUSessionChargingInformation")
-    if information is None:
-        return
-    pointer = "/pDUSessionChargingInformation"
-    if type(information) is not dict:
-        faults.append((_OPTIONAL, pointer, "must be an object"))
-        return
-    session = information.get("pduSessionInformation")
-    if session is not None:
-        _check_pdu_session(session, f"{pointer}/pduSessionInformation", faults)
+    for name, identifier in _SERVICES:
+        information = document.get(name)
+        if information is None:
+            continue
+        if type(information) is not dict:
+            faults.append((_OPTIONAL, f"/{name}", "must be an object"))
+            continue
+        value = information.get(identifier)
+        if type(value) is str and len(value) > MAX_TEXT:
+            faults.append((_OPTIONAL, f"/{name}/{identifier}", f"must be {_SHORT_TEXT}"))
+        session = information.get("pduSessionInformation")
+        if session is not None:
+            _check_pdu_session(session, f"/{name}/pduSessionInformation", faults)
 
 
 def _check_pdu_session(session: object, pointer: str, faults: list[Fault]) -> None:

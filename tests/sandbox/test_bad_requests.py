@@ -169,6 +169,12 @@ def test_everything_that_is_missing_is_named(smf: Smf) -> None:
         ),
         ({"pDUSessionChargingInformation": 1}, "OPTIONAL_IE_INCORRECT", "/pDUSessionChargingInformation"),
         ({"sMSChargingInformation": 1}, "OPTIONAL_IE_INCORRECT", "/sMSChargingInformation"),
+        ({"subscriberIdentifier": "x" * 257}, "OPTIONAL_IE_INCORRECT", "/subscriberIdentifier"),
+        (
+            {"iMSChargingInformation": {"userSessionID": "x" * 257}},
+            "OPTIONAL_IE_INCORRECT",
+            "/iMSChargingInformation/userSessionID",
+        ),
     ],
 )
 def test_what_is_wrong_is_named(smf: Smf, change: dict[str, Any], cause: str, pointer: str) -> None:
@@ -199,7 +205,8 @@ def test_a_report_needs_no_subscriber(smf: Smf) -> None:
 
 def test_a_session_has_a_bounded_number_of_rating_groups(smf: Smf) -> None:
     session = smf.open(*(ask(number) for number in range(200)))
-    said = smf.update(session, 1, *(ask(number) for number in range(1000, 1100)))
+    assert smf.update(session, 1, *(ask(number) for number in range(200))).status == 200
+    said = smf.update(session, 2, *(ask(number) for number in range(1000, 1100)))
     assert (said.status, said.invalid()) == (400, ["/multipleUnitUsage"])
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from simulator.sandbox import Chf
 from simulator.sandbox.answers import Answer
 from simulator.sandbox.repeats import SESSION_ANSWERS, Memory
-from tests.sandbox.smf import COLLECTION, KB, SECOND, SUBSCRIBER, Said, Smf, ask, message, used
+from tests.sandbox.smf import COLLECTION, KB, SECOND, SUBSCRIBER, Said, Smf, ask, message, plan, used
 
 
 def same(first: Said, second: Said) -> bool:
@@ -76,6 +77,13 @@ def test_a_refusal_is_repeated_too(smf: Smf) -> None:
     account.balance("sms").total += 10
     assert same(smf.event("IEC", ask(200, serviceSpecificUnits=4)), refused)
     assert smf.event("IEC", ask(200, serviceSpecificUnits=4), reference="02").status == 201
+
+
+def test_a_subscriber_that_was_unknown_is_known_once_the_account_exists() -> None:
+    smf = Smf(Chf(plan(unknown_subscriber="reject")))
+    assert smf.create(ask(300)).cause == "USER_UNKNOWN"
+    smf.chf.accounts.create(SUBSCRIBER).balance("data").total += KB
+    assert smf.create(ask(300)).status == 201
 
 
 def test_a_repeated_update_is_debited_once(smf: Smf) -> None:

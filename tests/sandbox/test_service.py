@@ -18,6 +18,8 @@ import httpx
 import pytest
 import trustme
 
+from simulator.sandbox import Chf
+from simulator.sandbox.n40_server import serve_n40
 from simulator.sandbox.process import Ready, SandboxError, SandboxSettings, serve_sandbox
 from tests.sandbox.smf import COLLECTION, KB, SUBSCRIBER, ask, message, plan, used
 
@@ -87,6 +89,23 @@ async def test_a_port_in_use_is_said_in_one_line(what: str) -> None:
     assert str(error.value).startswith(f"sandbox: cannot listen for {'N40' if what == 'port' else 'management'} on")
     assert str(port) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.anyio
+async def test_a_mistake_of_ours_is_a_500_and_the_connection_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chf = Chf(plan())
+    server = await serve_n40(chf, "127.0.0.1", 0)
+    async with httpx.AsyncClient(http1=False, http2=True, base_url=f"http://127.0.0.1:{server.port}") as client:
+        with monkeypatch.context() as broken:
+            broken.setattr(chf.accounts, "_order", None)
+            failed = await client.post(PATH, json=message(0, [ask(300)]))
+        assert (failed.status_code, failed.json()["cause"]) == (500, "SYSTEM_FAILURE")
+        assert "could not be answered" in caplog.text
+        assert (await client.post(PATH, json=message(0, [ask(300)]))).status_code == 201
+        assert server.statistics().connections == 1
+    await server.aclose()
 
 
 @contextmanager
