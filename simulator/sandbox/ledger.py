@@ -47,6 +47,7 @@ class Ledger:
         if self._buffer:
             self._spool.seek(0, io.SEEK_END)
             self._spool.write(b"".join(self._buffer))
+            self._spool.flush()
             self._buffer.clear()
 
     def chunks(self, sessions: Sessions) -> Iterator[bytes]:

@@ -31,7 +31,7 @@ from simulator.sandbox.n40_server import serve_n40
 EXIT_OK = 0
 EXIT_CANNOT_RUN = 2
 _STEP_S = 1.0
-"""How often the sandbox at least looks for sessions that expire."""
+"""How often the sandbox at least looks for sessions that expire, and brings its ledger to the file."""
 _CLOSING_S = 2
 
 
@@ -151,6 +151,7 @@ async def _expire(chf: Chf) -> None:
     while True:
         now = time.monotonic_ns()
         chf.on_time(now)
+        chf.ledger.flush()
         deadline = chf.next_deadline()
         wait = _STEP_S if deadline is None else min(_STEP_S, max(0.0, (deadline - now) / 1e9))
         await anyio.sleep(wait)

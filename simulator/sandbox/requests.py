@@ -270,13 +270,10 @@ def _usages(document: Json, faults: list[Fault]) -> list[Usage]:
         return []
     usages = []
     for index, entry in enumerate(entries):
-        known = len(faults)
-        if type(entry) is not dict:
+        if type(entry) is dict:
+            usages.append(_usage(entry, index, faults))
+        else:
             faults.append((_OPTIONAL, f"/multipleUnitUsage/{index}", "must be an object"))
-            continue
-        usage = _usage(entry, index, faults)
-        if len(faults) == known:
-            usages.append(usage)
     if len(usages) > 1 and not faults:
         _refuse_twins(usages, faults)
     return usages
