@@ -1,7 +1,7 @@
 """What the charging function answers: replies, the parts they are made of, and problems.
 
 An :class:`Answer` keeps the parts of a reply instead of its bytes: the fragments of `multipleUnitInformation` are shared
-by all sessions that were granted the same, so that a remembered Create costs 400 octets with its identity (measured), not twice that.
+by all sessions that were granted the same. A remembered Create costs 400 octets with its identity (measured).
 """
 
 from __future__ import annotations
