@@ -25,7 +25,9 @@ from simulator.http2.statistics import Counters, PoolStatistics
 from simulator.http2.target import Target, TargetError
 
 _SWEEP_PERIOD_NS = 5_000_000
-"""Deadlines that pass within one period are swept together, so a stalled peer costs a bounded share of the CPU."""
+_SWEEP_PERIOD_PER_WAITING_NS = 2_000
+"""Deadlines that pass within one period are swept together; with a long queue, which costs about 0.1 us each to look
+at, the period is longer. So a stalled peer costs a few per cent of the CPU, not all of it."""
 _SWEEP_AT_LEAST_NS = 3_600_000_000_000
 """Loops refuse timers beyond some years."""
 _CLOSE_TIMEOUT_S = 1.0
@@ -180,7 +182,8 @@ class Pool:
         if self._sweep_timer is not None:
             self._sweep_timer.cancel()
         self._sweep_at = deadline
-        delay_ns = min(max(deadline - now, _SWEEP_PERIOD_NS), _SWEEP_AT_LEAST_NS)
+        period_ns = _SWEEP_PERIOD_NS + _SWEEP_PERIOD_PER_WAITING_NS * len(self._waiting)
+        delay_ns = min(max(deadline - now, period_ns), _SWEEP_AT_LEAST_NS)
         # one more millisecond, because uvloop's timers round to milliseconds and were seen to fire early
         self._sweep_timer = self._loop.call_later(delay_ns / 1e9 + 0.001, self._on_sweep)
 
@@ -283,6 +286,7 @@ class Pool:
         for connection in connections:
             connection.abort("the pool was closed")
         await all_done([connection.gone for connection in connections], _CLOSE_TIMEOUT_S)
+        self._report_turned_away()
 
     def _fail_waiting(self) -> None:
         waiting, self._waiting = self._waiting, deque()

@@ -255,6 +255,24 @@ async def test_closing_the_pool_fails_everything_with_closed_once() -> None:
         await until(lambda: chf.statistics().connections == 0)
 
 
+async def test_a_callback_that_submits_to_a_closing_pool_hears_closed_before_the_close_is_over() -> None:
+    held = Held()
+    async with serving(held) as chf, pooled(plain(chf.port), connections=2) as smf:
+        await until(lambda: smf.pool.statistics().connections_open == 2)
+        heard: list[Answer | Failure] = []
+
+        def once_more(exchange: Exchange, result: Answer | Failure, now: int) -> None:
+            heard.append(result)
+            if exchange.context is None:
+                smf.pool.submit(Exchange(POST_HEADERS, b"", now + 10**10, once_more, context="second"), now)
+
+        for _ in range(10):
+            smf.pool.submit(Exchange(POST_HEADERS, b"", time.monotonic_ns() + 10**10, once_more), time.monotonic_ns())
+        await until(lambda: len(held.requests) == 10)
+        await smf.pool.aclose()
+        assert [result.kind for result in heard if isinstance(result, Failure)] == [FailureKind.CLOSED] * 20
+
+
 async def test_a_callback_may_submit_the_next_exchange_at_once() -> None:
     async with serving() as chf, pooled(plain(chf.port), streams=2) as smf:
         finished = asyncio.Event()
