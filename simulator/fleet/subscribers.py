@@ -20,10 +20,19 @@ class SubscriberBook:
         self._cells = [int(cell, 16) for cell in location.cell]
 
     def identity(self, number: int) -> Identity:
-        """Return (IMSI, MSISDN, IMEISV, TAC, cell, number)."""
+        """Return who a subscriber is and where, as messages take it."""
         tac = self._tracking_areas[number % len(self._tracking_areas)]
         cell = self._cells[number % len(self._cells)]
-        return self._imsi + number, self._msisdn + number, self._imeisv + number, tac, cell, number
+        return self._imsi + number, (
+            self._msisdn + number,
+            self._imeisv + number,
+            tac,
+            cell,
+            number >> 16 & 255,
+            number >> 8 & 255,
+            number & 255,
+            number & 0xFFFF,
+        )
 
     def subscriber_identifier(self, number: int) -> str:
         """Return the SUPI, `imsi-...`."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import orjson
 
-Identity = tuple[int, int, int, int, int, int]
-"""IMSI, MSISDN, IMEISV, TAC, cell and number of a subscriber."""
+PduIdentity = tuple[int, int, int, int, int, int, int, int]
+Identity = tuple[int, PduIdentity]
+"""A subscriber: IMSI, then MSISDN, IMEISV, TAC, cell, the last three octets of its IPv4 address, the end of its IPv6 address."""
 
 FINAL_TRIGGERS = b'"triggers":[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}],'
 ARP = {"priorityLevel": 8, "preemptCap": "NOT_PREEMPT", "preemptVuln": "PREEMPTABLE"}
@@ -110,16 +111,7 @@ class PduSessionMessages:
     `identify` turns a subscriber's number into its `Identity`.
     """
 
-    __slots__ = (
-        "_create",
-        "_create_pdu",
-        "_head",
-        "_information",
-        "_release_pdu",
-        "_update",
-        "_update_pdu",
-        "identify",
-    )
+    __slots__ = ("_create", "_information", "_release", "_update", "identify")
 
     def __init__(
         self,
@@ -132,16 +124,14 @@ class PduSessionMessages:
         supported_features: str = "",
     ) -> None:
         self.identify = identify
-        self._head = _head(function, imsi_digits)
+        head = _head(function, imsi_digits)
         notify = b'"notifyUri":' + _json(notify_uri)[:-1] + b'/%d",'
         features = b'"supportedFeatures":%b,' % _json(supported_features) if supported_features else b""
-        self._create = self._head + notify + features
-        self._update = self._head + notify
         location = _location(bearer.rat, function.plmn)
         pdu = self._pdu_session(function, bearer, location)
-        self._create_pdu = pdu.replace(b"@", b',"startTime":"%b"')
-        self._update_pdu = pdu.replace(b"@", b"")
-        self._release_pdu = pdu.replace(b"@", b',"startTime":"%b","stopTime":"%b"')
+        self._create = head + notify + features + b"%b" + pdu.replace(b"@", b',"startTime":"%b"')
+        self._update = head + notify + b'"multipleUnitUsage":[%b],' + pdu.replace(b"@", b"")
+        self._release = head + FINAL_TRIGGERS + b"%b" + pdu.replace(b"@", b',"startTime":"%b","stopTime":"%b"')
         self._information = self._container_information(bearer, location)
 
     @staticmethod
@@ -194,35 +184,27 @@ class PduSessionMessages:
             + b"}"
         )
 
-    def create(self, subscriber: int, charging_id: int, stamp: bytes, sequence: int, units: bytes) -> bytes:
+    def create(self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes) -> bytes:
         """`units` is what `multipleUnitUsage` holds, without the brackets; empty: a Create without it."""
-        imsi, *tail = self._tail(subscriber)
-        head = self._create % (imsi, stamp, sequence, charging_id)
-        return head + _usage(units) + self._create_pdu % (charging_id, *tail, stamp)
+        imsi, pdu = identity
+        return self._create % (imsi, stamp, sequence, charging_id, _usage(units), charging_id, *pdu, stamp)
 
-    def update(self, subscriber: int, charging_id: int, stamp: bytes, sequence: int, units: bytes) -> bytes:
+    def update(self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes) -> bytes:
         """Render an Update with the usage and requests of its rating groups."""
-        imsi, *tail = self._tail(subscriber)
-        head = self._update % (imsi, stamp, sequence, charging_id)
-        return head + _usage(units) + self._update_pdu % (charging_id, *tail)
+        imsi, pdu = identity
+        return self._update % (imsi, stamp, sequence, charging_id, units, charging_id, *pdu)
 
     def release(
-        self, subscriber: int, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
+        self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
     ) -> bytes:
         """Render a Release with the last usage; `started` is when the PDU session began."""
-        imsi, *tail = self._tail(subscriber)
-        head = self._head % (imsi, stamp, sequence)
-        return head + FINAL_TRIGGERS + _usage(units) + self._release_pdu % (charging_id, *tail, started, stamp)
+        imsi, pdu = identity
+        return self._release % (imsi, stamp, sequence, _usage(units), charging_id, *pdu, started, stamp)
 
-    def _tail(self, subscriber: int) -> tuple[int, int, int, int, int, int, int, int, int]:
-        """IMSI, then what the PDU session template takes after the charging id."""
-        imsi, msisdn, imeisv, tac, cell, number = self.identify(subscriber)
-        return imsi, msisdn, imeisv, tac, cell, number >> 16 & 255, number >> 8 & 255, number & 255, number & 0xFFFF
-
-    def container_information(self, subscriber: int, first: bytes, last: bytes) -> bytes:
+    def container_information(self, identity: Identity, first: bytes, last: bytes) -> bytes:
         """pDUContainerInformation as of this moment, with the comma before it."""
-        identity = self.identify(subscriber)
-        return self._information % (first, last, identity[3], identity[4])
+        pdu = identity[1]
+        return self._information % (first, last, pdu[2], pdu[3])
 
 
 def _usage(units: bytes) -> bytes:
@@ -267,8 +249,8 @@ class SmsMessages:
         self, subscriber: int, reference: int, recipient: int, stamp: bytes, sequence: int, units: bytes, messages: int
     ) -> bytes:
         """Render the event; `reference` is its message reference, `recipient` the subscriber number of who receives it."""
-        imsi, msisdn, imeisv, tac, cell, _ = self.identify(subscriber)
-        to = self.identify(recipient)[1]
+        imsi, (msisdn, imeisv, tac, cell, *_) = self.identify(subscriber)
+        to = self.identify(recipient)[1][0]
         return self._event % (
             imsi, stamp, sequence, units, imsi, msisdn, to, imeisv, tac, cell, stamp, messages, reference,
         )  # fmt: skip

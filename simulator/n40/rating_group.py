@@ -176,18 +176,20 @@ class RatingGroup:
         left = answer.thresholds.get(self.spec.unit, 0)
         # A threshold at or above the whole grant would report before the first unit is used: no threshold at all.
         self.threshold = self.limit - left if 0 < left < granted else NEVER
-        self._apply_time_quota(answer)
+        self.busy_limit = self.busy_threshold = NEVER
+        if "time" in answer.granted and self.spec.unit != "time":
+            self._apply_time_quota(answer)
         self.expires_at = now + answer.validity_s * NS_PER_S if answer.validity_s else NEVER
         self.holding = answer.holding_s * NS_PER_S
         self.final = answer.final
         if answer.final:
             self.threshold = self.busy_threshold = NEVER
+        self._check_quota(now)
 
     def _apply_time_quota(self, answer: GroupAnswer) -> None:
         """A time quota beside a volume: whichever is reached first ends the grant."""
-        self.busy_limit = self.busy_threshold = NEVER
-        seconds = answer.granted.get("time", 0)
-        if self.spec.unit == "time" or seconds <= 0:
+        seconds = answer.granted["time"]
+        if seconds <= 0:
             return
         self.busy_limit = self.asked_busy_at + seconds * NS_PER_S
         left = answer.thresholds.get("time", 0)

@@ -13,6 +13,8 @@ class Operation(StrEnum):
     RELEASE = "release"
     EVENT = "event"
 
+    __hash__ = str.__hash__  # Enum's own is a Python function, and series are looked up by operation for every request
+
 
 class Request:
     """One message of a charging session, before it becomes attempts on the wire.

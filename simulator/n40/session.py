@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from simulator.n40 import triggers
-from simulator.n40.answers import Action, ChargingAnswer
+from simulator.n40.answers import Action, ChargingAnswer, Outcome
 from simulator.n40.flow import NEVER, NS_PER_S
-from simulator.n40.messages import PduSessionMessages, unit_usage
+from simulator.n40.messages import Identity, PduSessionMessages, unit_usage
 from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
+
+UNKNOWN = -1
+"""A moment that has to be worked out."""
 
 MAX_CREATES = 5
 """How often one PDU session asks for a charging session: the first time, after a refusal for credit, after the CHF lost it."""
@@ -26,6 +29,13 @@ class End(StrEnum):
     GONE = "gone"  # the CHF no longer knew it
     UNCHARGED = "uncharged"  # the CHF said that charging does not apply
     OPEN = "open"  # the run stopped before it was released
+
+
+# Globals, because looking up an enum's member costs ten times as much.
+_OK = Outcome.OK
+_GO_ON = Action.GO_ON
+_CREATE, _UPDATE, _RELEASE = Operation.CREATE, Operation.UPDATE, Operation.RELEASE
+_STOPPED = State.STOPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,8 @@ class ChargingSession:
     """
 
     __slots__ = (
+        "_at",
+        "_due",
         "_unsent",
         "charging_id",
         "context",
@@ -107,6 +119,8 @@ class ChargingSession:
         self.retry_at = NEVER
         self.started = 0
         self.stopping = False
+        self._at = UNKNOWN  # the moment up to which traffic has run
+        self._due = UNKNOWN
         self.verdict: End | None = None  # why it is being released, where that is not the normal end
         self.end: End | None = None
         self.lost: list[UsageRecord] | None = None  # records of charging sessions that the CHF lost
@@ -117,7 +131,8 @@ class ChargingSession:
         """When `on_time` is due, in session time; NEVER while an answer is awaited, which catches up by itself."""
         if self.outstanding is not None or self.end is not None:
             return NEVER
-        return self._next_moment()
+        self._due = due = self._next_moment()
+        return due
 
     def _next_moment(self) -> int:
         if self.retry_at != NEVER:
@@ -177,10 +192,14 @@ class ChargingSession:
 
     def on_time(self, now: int) -> None:
         """Let time pass until `now`, or until the first moment that needs the CHF: its report holds that moment's usage."""
+        moment = self._due  # what next_deadline has just told, if nothing has happened since
+        self._due = UNKNOWN
         while self.outstanding is None and self.end is None:
-            moment = self._next_moment()
+            if moment == UNKNOWN:
+                moment = self._next_moment()
             if moment > now:
                 return
+            self._at = moment
             if self.retry_at != NEVER:
                 self.retry_at = NEVER
                 self._create(moment)
@@ -188,13 +207,14 @@ class ChargingSession:
             for group in self.groups:
                 group.advance(moment)
             self._act(moment)
+            moment = UNKNOWN
 
     def on_answer(self, request_id: int, answer: ChargingAnswer, now: int) -> None:
         """The CHF answered the outstanding request; answers to anything else are ignored."""
         request = self._answered(request_id, now)
         if request is None:
             return
-        if answer.action is Action.GO_ON:
+        if answer.action is _GO_ON:
             self._on_success(request, answer, now)
         else:
             self._on_refusal(request, answer, now)
@@ -213,6 +233,7 @@ class ChargingSession:
         if self.end is not None or self.stopping:
             return
         self.stopping = True
+        self._due = UNKNOWN
         if self.retry_at != NEVER:
             self._finish(End.DENIED)
         elif self.outstanding is None:
@@ -224,7 +245,9 @@ class ChargingSession:
         request = self.outstanding
         if request is None or request.id != request_id:
             return None
-        self._catch_up(now)
+        if now != self._at:
+            self._catch_up(now)
+        self._due = UNKNOWN
         self.outstanding = None
         self._unsent = False
         return request
@@ -236,20 +259,22 @@ class ChargingSession:
                 group.advance(moment)
         for group in self.groups:
             group.advance(now)
+        self._at = now
 
     def _on_success(self, request: Request, answer: ChargingAnswer, now: int) -> None:
         self._settle(charged=True, doubt=False)
-        if request.operation is Operation.RELEASE:
+        if request.operation is _RELEASE:
             self._finish(self.verdict or End.COMPLETED)
             return
         if answer.reference:
             self._take_reference(answer)
         for group in self.groups:
-            if group.asks and group.state is not State.STOPPED:
+            if group.asks and group.state is not _STOPPED:
                 self._apply(group, answer, request, now)
-        for information in answer.groups:
-            if information.refused:
-                self._stop_group(information.rating_group, information.result_code)
+        if answer.outcome is not _OK:
+            for information in answer.groups:
+                if information.refused:
+                    self._stop_group(information.rating_group, information.result_code)
 
     def _take_reference(self, answer: ChargingAnswer) -> None:
         self.reference = answer.reference
@@ -264,24 +289,21 @@ class ChargingSession:
         for information in answer.groups:
             if information.rating_group == group.spec.rating_group:
                 group.on_grant(information, now, self.context.retry_after)
-                group.advance(now)
                 return
         group.drop_quota(State.WITHOUT)
         # Some CHFs grant nothing on Create: the first Update asks.
-        group.expires_at = now if request.operation is Operation.CREATE else now + self.context.retry_after
+        group.expires_at = now if request.operation is _CREATE else now + self.context.retry_after
 
     def _stop_group(self, rating_group: int, code: str) -> None:
         for group in self.groups:
-            if group.spec.rating_group == rating_group and group.state is not State.STOPPED:
-                group.drop_quota(State.STOPPED)
+            if group.spec.rating_group == rating_group and group.state is not _STOPPED:
+                group.drop_quota(_STOPPED)
                 group.code, group.trigger, group.asks = code, None, False
 
     def _on_refusal(self, request: Request, answer: ChargingAnswer, now: int) -> None:
         failed = answer.action is Action.FAILURE
         # 429 says that it was not processed (RFC 6585 4); after any other failure the CHF may have charged it.
-        repeated_release = (
-            request.operation is Operation.RELEASE and answer.action is Action.GONE and answer.repeats > 0
-        )
+        repeated_release = request.operation is _RELEASE and answer.action is Action.GONE and answer.repeats > 0
         self._settle(charged=False, doubt=(failed and answer.status != 429) or repeated_release)
         match answer.action:
             case Action.UNCHARGED:
@@ -302,22 +324,22 @@ class ChargingSession:
 
     def _no_credit(self, request: Request, now: int) -> None:
         """Without credit at the start: ask again later. Later on: online traffic stops until somebody tops up."""
-        if request.operation is Operation.CREATE:
+        if request.operation is _CREATE:
             if self.creates >= MAX_CREATES or self.stopping:
                 self._finish(End.DENIED)
             else:
                 self.retry_at = now + self.context.retry_after
-        elif request.operation is Operation.UPDATE:
+        elif request.operation is _UPDATE:
             for group in self.groups:
                 if group.asks:
-                    group.drop_quota(State.STOPPED)
+                    group.drop_quota(_STOPPED)
                     group.code, group.trigger, group.asks = "QUOTA_LIMIT_REACHED", None, False
         else:
             self._finish(End.DENIED)
 
     def _gone(self, request: Request, now: int) -> None:
         """The CHF does not know the session; while the PDU session lives, a new one takes over what is unreported."""
-        if request.operation is not Operation.UPDATE or self.stopping or self.creates >= MAX_CREATES:
+        if request.operation is not _UPDATE or self.stopping or self.creates >= MAX_CREATES:
             self._finish(End.GONE)
             return
         records = []
@@ -344,7 +366,7 @@ class ChargingSession:
 
     def _give_up(self, request: Request, end: End, now: int) -> None:
         """End the session for good: a failed Release or Create just ends it, otherwise it is released."""
-        if request.operation is Operation.UPDATE:
+        if request.operation is _UPDATE:
             self.verdict = self.verdict or end
             self._release(now)
         else:
@@ -379,7 +401,7 @@ class ChargingSession:
         for group in self.groups:
             if group.trigger is not None:
                 fired += 1
-            elif group.state is State.STOPPED:
+            elif group.state is _STOPPED:
                 stopped += 1
             elif group.flow.finished:
                 finished += 1
@@ -408,16 +430,21 @@ class ChargingSession:
                 group.asked_at, group.asked_busy_at = group.base, group.reported_busy * NS_PER_S
                 units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, _requested(group)))
         body = context.messages.create(
-            self.subscriber, self.charging_id, context.timestamps.stamp(now), self.sequence, b",".join(units)
+            context.messages.identify(self.subscriber),
+            self.charging_id,
+            context.timestamps.stamp(now),
+            self.sequence,
+            b",".join(units),
         )
-        self._send(Operation.CREATE, now, context.resource, body)
+        self._send(_CREATE, now, context.resource, body)
 
     def _update(self, now: int) -> None:
         context = self.context
         stamp = context.timestamps.stamp(now)
-        units = b",".join([self._report(group, group.trigger, stamp, now) for group in self.groups if group.trigger])
-        body = context.messages.update(self.subscriber, self.charging_id, stamp, self.sequence, units)
-        self._send(Operation.UPDATE, now, self._address() + b"/update", body)
+        who = context.messages.identify(self.subscriber)
+        units = [self._report(group, group.trigger, stamp, now, who) for group in self.groups if group.trigger]
+        body = context.messages.update(who, self.charging_id, stamp, self.sequence, b",".join(units))
+        self._send(_UPDATE, now, self._address() + b"/update", body)
 
     def _release(self, now: int) -> None:
         if not self.reference or self.verdict is End.UNCHARGED:
@@ -426,20 +453,19 @@ class ChargingSession:
         self.stopping = True
         context = self.context
         stamp = context.timestamps.stamp(now)
+        who = context.messages.identify(self.subscriber)
         last = triggers.ABNORMAL_RELEASE if self.verdict else triggers.FINAL
         units = []
         for group in self.groups:
             group.advance(now)
             group.asks = False
-            units.append(self._report(group, last, stamp, now))
-            group.drop_quota(State.STOPPED)  # traffic has ended; none passes while the answer is awaited
+            units.append(self._report(group, last, stamp, now, who))
+            group.drop_quota(_STOPPED)  # traffic has ended; none passes while the answer is awaited
         started = context.timestamps.stamp(self.started)
-        body = context.messages.release(
-            self.subscriber, self.charging_id, stamp, self.sequence, b",".join(units), started
-        )
-        self._send(Operation.RELEASE, now, self._address() + b"/release", body)
+        body = context.messages.release(who, self.charging_id, stamp, self.sequence, b",".join(units), started)
+        self._send(_RELEASE, now, self._address() + b"/release", body)
 
-    def _report(self, group: RatingGroup, trigger: bytes | None, stamp: bytes, now: int) -> bytes:
+    def _report(self, group: RatingGroup, trigger: bytes | None, stamp: bytes, now: int, who: Identity) -> bytes:
         """One multipleUnitUsage: a container with what was used since the last report, and a request for more."""
         if group.flow.clock != now:
             group.advance(now)
@@ -462,7 +488,7 @@ class ChargingSession:
         if flow.first_use != NEVER:
             stamps = self.context.timestamps
             information = self.context.messages.container_information(
-                self.subscriber, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)
+                who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)
             )
             flow.mark()
         requested = b""
