@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
+from simulator.audit import Audit, Auditor
 from simulator.config import Profile, load_plan, load_profile
 from simulator.fleet.fleet import Destination, Fleet, Share
 from simulator.fleet.network_functions import NetworkFunction
@@ -25,7 +25,8 @@ EPOCH = 1_795_000_000 * SECOND
 
 Weather = Callable[["Message"], "str"]
 """What happens to a message: "" all is well; "lost" the request never arrives; "answer lost" the charge was made and nobody hears;
-"refused" the stream is refused; "garbage" the answer cannot be read; "500" the CHF fails without doing anything."""
+"refused" the stream is refused; "garbage" the charge was made and the answer cannot be read; "500" the CHF fails without doing
+anything."""
 
 
 @dataclass(slots=True)
@@ -40,6 +41,33 @@ class Message:
     attempt: int
     status: int = 0
     answer: bytes = b""
+
+    @property
+    def operation(self) -> str:
+        """create, event, update or release."""
+        action = self.path.rpartition("/")[2]
+        if action in {"update", "release"}:
+            return action
+        return "event" if self.body.get("oneTimeEvent") else "create"
+
+    @property
+    def session(self) -> tuple[str, int]:
+        """Subscriber and charging id (of an event: its message reference)."""
+        information = self.body.get("pDUSessionChargingInformation") or {}
+        sms = self.body.get("sMSChargingInformation") or {}
+        return self.body["subscriberIdentifier"], int(information.get("chargingId") or sms["messageReference"])
+
+    def reported(self) -> dict[tuple[int, str], int]:
+        """Used units by rating group and unit."""
+        found: dict[tuple[int, str], int] = {}
+        for usage in self.body.get("multipleUnitUsage", ()):
+            for container in usage.get("usedUnitContainer", ()):
+                for name in ("totalVolume", "serviceSpecificUnits", "time"):
+                    if name in container:
+                        key = (usage["ratingGroup"], name)
+                        found[key] = found.get(key, 0) + container[name]
+                        break
+        return found
 
 
 @dataclass
@@ -100,21 +128,23 @@ class World:
         elif fate == "refused":
             failure = Failure(FailureKind.REFUSED, "refused", safe_to_repeat=True)
             self._at(self.now + self.latency, lambda: exchange.on_done(exchange, failure, self.now))
-        elif fate:
-            answer = Answer(200, [], b"<html>") if fate == "garbage" else Answer(500, [], b"")
+        elif fate == "500":
+            answer = Answer(500, [], b"")
             self._at(self.now + self.latency, lambda: exchange.on_done(exchange, answer, self.now))
         else:
+            assert fate in ("", "garbage"), fate
+            back = self.latency - self.latency // 2
+            garbled = fate == "garbage"
             self._at(
-                self.now + self.latency // 2,
-                lambda: self._handle(exchange, message, self.now + self.latency - self.latency // 2),
+                self.now + self.latency // 2, lambda: self._handle(exchange, message, self.now + back, garbled=garbled)
             )
 
-    def _handle(self, exchange: Exchange, message: Message, answered_at: int | None) -> None:
+    def _handle(self, exchange: Exchange, message: Message, answered_at: int | None, *, garbled: bool = False) -> None:
         assert self.chf is not None
         reply = self.chf.handle(b"POST", dict(exchange.headers)[b":path"], exchange.headers, exchange.body, self.now)
         message.status, message.answer = reply.status, reply.body
         if answered_at is not None:
-            answer = Answer(reply.status, list(reply.headers), reply.body)
+            answer = Answer(reply.status, list(reply.headers), b"<html>" if garbled else reply.body)
             self._at(answered_at, lambda: exchange.on_done(exchange, answer, self.now))
 
     def run(self, seconds: float | None = None) -> World:
@@ -133,12 +163,16 @@ class World:
 
     def _pass_until(self, end: int) -> None:
         while not all(fleet.finished for fleet in self.fleets):
-            moment = min([fleet.next_deadline() for fleet in self.fleets] + [self.events[0][0] if self.events else end + 1])
+            moment = min(
+                [fleet.next_deadline() for fleet in self.fleets] + [self.events[0][0] if self.events else end + 1]
+            )
             if moment > end:
                 return
             self.now = max(self.now, moment)
             while self.events and self.events[0][0] <= self.now:
                 heapq.heappop(self.events)[2]()
+            assert self.chf is not None
+            self.chf.on_time(self.now)
             for fleet in self.fleets:
                 fleet.on_time(self.now)
 
@@ -150,6 +184,22 @@ class World:
             fleet.set_gauges()
             totals.add(index, recorder.cut(self.now))
         return totals
+
+    def audit(self) -> Audit:
+        """What the real auditor says about the fleet's records and the CHF's ledger."""
+        assert self.chf is not None
+        auditor = Auditor()
+        auditor.add_records(self.records)
+        auditor.add_ledger(self.chf.ledger_records())
+        return auditor.finish()
+
+    def sent(self, operation: str) -> list[Message]:
+        """Messages of one operation, in order of sending."""
+        return [message for message in self.messages if message.operation == operation]
+
+    def count(self, name: str) -> int:
+        """The sum of all counters that begin with these labels."""
+        return sum(value for key, value in self.counters().items() if key == name or key.startswith(name + "|"))
 
     def counters(self) -> dict[str, int]:
         """All counters of all workers."""
@@ -165,12 +215,36 @@ def profile(*overrides: str, base: str = "demo") -> Profile:
     return load_profile(base, overrides)
 
 
-def in_order(messages: list[Message]) -> Iterator[deque[Message]]:
-    """Messages by session: those of one subscriber and charging id, in order of sending."""
-    sessions: dict[tuple[str, int], deque[Message]] = {}
+def by_session(messages: list[Message]) -> dict[tuple[str, int], list[Message]]:
+    """Messages of each session, in order of sending."""
+    sessions: dict[tuple[str, int], list[Message]] = {}
     for message in messages:
-        information = message.body.get("pDUSessionChargingInformation")
-        if information is not None:
-            key = (message.body["subscriberIdentifier"], information["chargingId"])
-            sessions.setdefault(key, deque()).append(message)
-    yield from sessions.values()
+        sessions.setdefault(message.session, []).append(message)
+    return sessions
+
+
+def traffic(load: dict[str, Any], *, usages: dict[str, Any] | None = None, **fields: Any) -> Profile:
+    """A profile of calls of ten seconds in real time, unless told otherwise."""
+    usages = usages or {"call": CALL}
+    return Profile.model_validate(
+        {
+            "name": "test",
+            "subscribers": {"count": 1000},
+            "network_functions": {"smf": {"kind": "SMF", "count": 2}, "smsf": {"kind": "SMSF"}},
+            "usages": usages,
+            "mix": dict.fromkeys(usages, 1),
+            "load": {"duration": "20s", **load},
+        }
+        | fields
+    )
+
+
+CALL = {"service": "voice", "length": "10s", "rating_groups": [{"rating_group": 100, "requested": "60s"}]}
+DOWNLOAD = {
+    "service": "data",
+    "rating_groups": [
+        {"rating_group": 300, "requested": "1MB", "volume": {"choice": ["2MB", "5MB"]}, "throughput": "8Mbps"}
+    ],
+}
+MESSAGE = {"service": "sms", "rating_groups": [{"rating_group": 200}]}
+REPORT = {"service": "sms", "charging": "PEC", "rating_groups": [{"rating_group": 200}]}

@@ -12,7 +12,7 @@ from struct import Struct
 
 KEY_OCTETS = 12
 _QUESTION = Struct("<QQ")
-_INDEX = Struct("<BI")
+_INDEX = Struct("<HI")
 _TO_UNIT = 2.0**-53
 
 
