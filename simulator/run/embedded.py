@@ -45,6 +45,7 @@ class EmbeddedSandbox:
         with self._errors.open("ab") as stderr:
             self._process = process = await anyio.open_process(
                 [sys.executable, "-m", "simulator.sandbox"],
+                start_new_session=True,  # Ctrl-C must not end it before the drain
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,

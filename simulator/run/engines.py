@@ -74,6 +74,7 @@ async def engine_process(worker: int, folder: Path) -> AsyncIterator[EngineProce
     with errors.open("wb") as stderr:
         process = await anyio.open_process(
             [sys.executable, "-m", "simulator.fleet.process"],
+            start_new_session=True,  # Ctrl-C is the driver's to handle
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
