@@ -13,7 +13,6 @@ import orjson
 from simulator.audit import Audit, Auditor
 from simulator.config import Profile, load_plan, load_profile
 from simulator.fleet.fleet import Destination, Fleet, Share
-from simulator.fleet.network_functions import NetworkFunction
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder, Totals
 from simulator.sandbox.chf import Chf
@@ -24,9 +23,9 @@ START = 1_000 * SECOND
 EPOCH = 1_795_000_000 * SECOND
 
 Weather = Callable[["Message"], "str"]
-"""What happens to a message: "" all is well; "lost" the request never arrives; "answer lost" the charge was made and nobody hears;
-"refused" the stream is refused; "garbage" the charge was made and the answer cannot be read; "500" the CHF fails without doing
-anything."""
+"""What happens to a message: "" all is well; "lost" the request never arrives; "answer lost" the charge was made and nobody
+hears; "refused" the stream is refused; "garbage" the charge was made and the answer cannot be read; "500" the CHF fails without
+doing anything."""
 
 
 @dataclass(slots=True)
@@ -53,9 +52,9 @@ class Message:
     @property
     def session(self) -> tuple[str, int]:
         """Subscriber and charging id (of an event: its message reference)."""
-        information = self.body.get("pDUSessionChargingInformation") or {}
-        sms = self.body.get("sMSChargingInformation") or {}
-        return self.body["subscriberIdentifier"], int(information.get("chargingId") or sms["messageReference"])
+        information = self.body.get("pDUSessionChargingInformation") or self.body["sMSChargingInformation"]
+        number = information["chargingId"] if "chargingId" in information else information["messageReference"]
+        return self.body["subscriberIdentifier"], int(number)
 
     def reported(self) -> dict[tuple[int, str], int]:
         """Used units by rating group and unit."""
@@ -160,6 +159,10 @@ class World:
             fleet.abandon()
             fleet.books.flush()
         return self
+
+    def run_until(self, seconds: float) -> None:
+        """Let time pass until so many seconds after the start; nothing is drained."""
+        self._pass_until(START + int(seconds * SECOND))
 
     def _pass_until(self, end: int) -> None:
         while not all(fleet.finished for fleet in self.fleets):
