@@ -91,6 +91,7 @@ class World:
         self.recorders = [Recorder(START) for _ in range(self.workers)]
         self.fleets = [self._fleet(index) for index in range(self.workers)]
         self.attempts: dict[bytes, int] = {}
+        self.measured = Totals()
 
     def _fleet(self, index: int) -> Fleet:
         return Fleet(
@@ -181,12 +182,11 @@ class World:
 
     @property
     def totals(self) -> Totals:
-        """What was measured, over all workers."""
-        totals = Totals()
+        """What was measured up to now, over all workers."""
         for index, (fleet, recorder) in enumerate(zip(self.fleets, self.recorders, strict=True)):
             fleet.set_gauges()
-            totals.add(index, recorder.cut(self.now))
-        return totals
+            self.measured.add(index, recorder.cut(self.now))
+        return self.measured
 
     def audit(self) -> Audit:
         """What the real auditor says about the fleet's records and the CHF's ledger."""
@@ -206,11 +206,7 @@ class World:
 
     def counters(self) -> dict[str, int]:
         """All counters of all workers."""
-        summed: dict[str, int] = {}
-        for recorder in self.recorders:
-            for name, value in recorder.counters.items():
-                summed[name] = summed.get(name, 0) + value
-        return summed
+        return self.totals.run.counters
 
 
 def profile(*overrides: str, base: str = "demo") -> Profile:

@@ -105,7 +105,13 @@ class Fleet:
         self._counters = recorder.counters
         self._policy = DeliveryPolicy(timeout=int(profile.timeouts.request * NS_PER_S), repeats=profile.repeats)
         self._schedule: Schedule[LiveSession | Start] = Schedule(wake)
-        self._pending = 0  # starts in the schedule
+        self._pending = 0  # starts in the schedule that will begin a session
+        # Bounds and rates are the whole fleet's. The devices of a closed loop are as many as are allowed.
+        self._workers = share.workers
+        closed = profile.load.mode == "closed"
+        self._most_open_allowed = (
+            profile.load.max_in_flight if closed else -(-profile.load.max_in_flight // share.workers)
+        )
         self._arrivals = self._merge()
         self._next_start = next(self._arrivals, None)
         self._open: dict[int, LiveSession] = {}
@@ -168,8 +174,9 @@ class Fleet:
         while (due := self._schedule.due(now)) is not None:
             _, item = due
             if isinstance(item, Start):
-                self._pending -= 1
-                self._begin(item, now)
+                if not self._draining:
+                    self._pending -= 1
+                    self._begin(item, now)
             elif item.session.end is None:
                 self._wake(item, now)
         if self.finished:
@@ -181,7 +188,8 @@ class Fleet:
         self._next_start = None
         self._pending = 0
         lives = [live for live in self._open.values() if live.usage.charging == "SCUR"]
-        window = min(timeout // 2, int(len(lives) / max(self.profile.load.rate or 0.0, 1.0) * NS_PER_S))
+        rate = max(self.profile.load.rate or 0.0, 1.0) / self._workers
+        window = min(timeout // 2, int(len(lives) / rate * NS_PER_S))
         for position, live in enumerate(lives):
             moment = now + window * position // max(1, len(lives))
             live.ends_at = min(live.ends_at, max(live.clock, self.pace.session_time(moment)))
@@ -243,7 +251,7 @@ class Fleet:
             return "late"
         if slot in self._open:
             return "busy"
-        return "limit" if len(self._open) >= self.profile.load.max_in_flight else ""
+        return "limit" if len(self._open) >= self._most_open_allowed else ""
 
     def _wake(self, live: LiveSession, now: int) -> None:
         live.on_time(self.pace.session_time(now))

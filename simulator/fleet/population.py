@@ -41,6 +41,7 @@ class Population:
         self.index = index
         self.workers = workers
         self.subscribers = profile.subscribers.count
+        self._think_factor = NS_PER_S / (profile.pace or 1.0)
         self._order = Permutation(self.subscribers, self.seed)
         names = list(profile.usages)
         self._usages = [names.index(name) for name in profile.mix]
@@ -81,7 +82,10 @@ class Population:
                     yield start
 
     def next_of(self, device: int, number: int, moment: int) -> Start | None:
-        """The next session of a closed device after `moment`, None when the run's number of sessions is reached."""
+        """The next session of a closed device after `moment`, None when the run's number of sessions is reached.
+
+        Thinking takes session time; flat out, where that jumps, it takes its time all the same.
+        """
         load = self.profile.load
         if load.sessions is not None and number >= load.sessions:
             return None
@@ -92,7 +96,7 @@ class Population:
             u = uniform(key, Purpose.THINK)
             think = load.think_time.quantile(u)
         usage = self._choose(self._weights, key)
-        return Start(moment + int(think * NS_PER_S), number, subscriber, usage, key, device=device)
+        return Start(moment + int(think * self._think_factor), number, subscriber, usage, key, device=device)
 
     def _start(self, moment: int, number: int, subscriber: int) -> Start:
         key = session_key(self.seed, subscriber, number)
