@@ -5,7 +5,7 @@ Standard library and orjson only: a gevent-patched driver loads this module.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import orjson
@@ -29,7 +29,9 @@ class Message:
 
     def encode(self) -> bytes:
         """Return the line."""
-        return orjson.dumps({"type": self.TYPE, **asdict(self)}, option=orjson.OPT_APPEND_NEWLINE)
+        # Not `asdict`, which copies a whole snapshot field by field.
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return orjson.dumps({"type": self.TYPE, **values}, option=orjson.OPT_APPEND_NEWLINE)
 
 
 # -- to the engine ------------------------------------------------------------------------------------------------------
