@@ -127,7 +127,7 @@ class Auditor:
     def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Add the SMF's side: one row per ended (or still open) session and rating group.
 
-        Fields: ref, key, rg, unit, used, reported, acknowledged, doubt, end (completed, denied, failed or open), and
+        Fields: ref, key, rg, unit, used, reported, acknowledged, doubt, end (completed, denied, failed, gone or open), and
         `uncharged` where usage was let pass. Several rows of one session and rating group add up.
         """
         self._insert("records", 12, (_record_row(number, record) for number, record in enumerate(records, 1)))
@@ -197,7 +197,7 @@ def _record_row(number: int, record: Mapping[str, Any]) -> tuple[Any, ...]:
             record["acknowledged"],
             record["doubt"],
             uncharged,
-            silent if end in {"denied", "failed"} else 0,
+            silent if end in {"denied", "failed", "gone"} else 0,
             silent if end == "open" else 0,
             end,
         )

@@ -13,7 +13,8 @@ Every used unit is exactly one of these:
 * *uncharged*: the CHF said that charging does not apply, or the failure handling let traffic go on without it.
 
 *Double charged* units come on top: what the books hold beyond what was used, whether a report was charged twice, a
-session was charged under two references, or the SMF has no record of the session at all.
+session was charged under two references, or the SMF has no record of the session at all. A message whose charge nobody
+heard of (IEC) was not sent: its units are in the books, but neither used nor charged twice.
 
 The books are believed before the answers: a refused unit that was debited nevertheless is charged.
 """
@@ -90,7 +91,7 @@ def judge(account: Account, *, complete: bool) -> Judgement:
     return Judgement(
         charged=charged,
         lost=rest,
-        double_charged=max(0, believed - account.used),
+        double_charged=max(0, believed - max(account.used, account.doubt)),
         in_doubt=in_doubt,
         unverified=unverified,
         refused=refused,

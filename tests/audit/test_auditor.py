@@ -164,6 +164,14 @@ def test_offenders_are_named_with_their_figures_up_to_a_bound() -> None:
     assert offence.why == "acknowledged by the CHF, but missing from its books"
 
 
+@pytest.mark.parametrize("end", ["denied", "failed", "gone"])
+def test_what_a_session_that_ended_badly_could_not_report_is_not_lost(end: str) -> None:
+    audit = audited([record(10, reported=6, acknowledged=6, end=end)], [ledger(6)])
+    assert audit.balanced
+    assert audit.unreported_units == {"totalVolume": 4}
+    assert audit.lost_units == {"totalVolume": 0}
+
+
 def test_a_one_time_event_that_was_charged_again_on_its_repeat_is_a_double_charge() -> None:
     event = record(1, ref="second", key="imsi-1/42", unit="serviceSpecificUnits", rg=200, operation="IEC")
     rows = [ledger(1, ref=ref, key="imsi-1/42", unit="serviceSpecificUnits", rg=200) for ref in ("first", "second")]

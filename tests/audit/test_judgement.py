@@ -50,6 +50,12 @@ def test_the_books_resolve_a_doubt_either_way() -> None:
     assert of_books(used=10, reported=10, acknowledged=6, doubt=4, charged=6) == Judgement(charged=6, lost=4)
 
 
+def test_a_message_whose_charge_nobody_heard_of_was_not_sent_and_is_not_charged_twice() -> None:
+    assert of_books(used=0, reported=1, doubt=1, charged=1) == Judgement()
+    assert of_books(used=0, reported=1, doubt=1, charged=2) == Judgement(double_charged=1)
+    assert of_books(used=0, reported=1, doubt=1, charged=0) == Judgement()
+
+
 def test_without_books_a_doubt_stays() -> None:
     assert without_books(used=10, reported=10, acknowledged=6, doubt=4) == Judgement(unverified=6, in_doubt=4)
 
@@ -107,4 +113,5 @@ def test_every_used_unit_is_exactly_one_thing(figures: dict[str, int], complete:
     assert min(values.values()) >= 0
     assert sum(values.values()) - shares.double_charged == figures["used"]
     if complete:
-        assert shares.charged + shares.double_charged == figures["charged"]
+        unheard_of = figures["charged"] - shares.charged - shares.double_charged
+        assert 0 <= unheard_of <= max(0, figures["doubt"] - figures["used"])

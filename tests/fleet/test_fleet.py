@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from simulator.fleet.fleet import NS_PER_S
 from simulator.fleet.pace import Pace
 from tests.world import CALL, DOWNLOAD, MESSAGE, REPORT, SECOND, START, World, by_session, traffic
 
@@ -305,7 +304,3 @@ def test_a_late_start_shows_as_queueing_and_not_as_a_slow_charging_function() ->
     queue = world.totals.run.histogram("latency_us", "queue", "create")
     assert queue.max_us == pytest.approx(200_000, rel=0.01)
     assert world.totals.run.histogram("latency_us", "service", "create").max_us == pytest.approx(5_000, rel=0.01)
-
-
-def test_seconds_are_seconds() -> None:
-    assert NS_PER_S == SECOND

@@ -1,0 +1,110 @@
+"""One seed is one run: the same bytes again, and the same traffic at any number of workers."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from simulator.config import Profile
+from tests.world import CALL, DOWNLOAD, MESSAGE, REPORT, World, profile, traffic
+
+TWO_GROUPS: dict[str, Any] = {
+    "service": "data",
+    "length": {"exponential": {"mean": "8s"}},
+    "rating_groups": [
+        {
+            "rating_group": 300,
+            "requested": "1MB",
+            "throughput": {"lognormal": {"median": "4Mbps", "sigma": 1}},
+            "burst": {"exponential": {"mean": "2s"}},
+            "pause": {"exponential": {"mean": "1s"}},
+        },
+        {"rating_group": 310, "throughput": "64kbps", "start": {"uniform": {"min": "0s", "max": "3s"}}},
+    ],
+}
+USAGES = {"call": CALL, "browsing": TWO_GROUPS, "download": DOWNLOAD, "message": MESSAGE, "report": REPORT}
+
+
+def mixed(**load: Any) -> Profile:
+    return traffic({"rate": "20/s", "start_open": 50, "duration": "10s", **load}, usages=USAGES)
+
+
+def flaky(message: Any) -> str:
+    """Every seventh message is lost, whoever sends it: decided by its content, not by its position."""
+    return "lost" if message.attempt == 1 and sum(message.raw) % 7 == 0 else ""
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        mixed(),
+        traffic({"mode": "closed", "devices": 20, "think_time": {"exponential": {"mean": "1s"}}}, usages=USAGES),
+        profile("load.sessions=60", base="how-to"),
+    ],
+    ids=["open", "closed", "flat-out"],
+)
+def test_the_same_seed_sends_the_same_bytes_at_the_same_moments(load: Profile) -> None:
+    first, second = World(load, seed=7, weather=flaky).run(), World(load, seed=7, weather=flaky).run()
+    assert len(first.messages) > 150
+    assert [(each.at, each.path, each.raw) for each in first.messages] == [
+        (each.at, each.path, each.raw) for each in second.messages
+    ]
+    assert first.records == second.records
+
+
+def test_another_seed_is_other_traffic() -> None:
+    first, second = (World(mixed(), seed=seed).run(2) for seed in (7, 8))
+    assert [each.body["subscriberIdentifier"] for each in first.sent("create")[:50]] != [
+        each.body["subscriberIdentifier"] for each in second.sent("create")[:50]
+    ]
+    assert [each.at for each in first.sent("event")] != [each.at for each in second.sent("event")]
+
+
+def plain(world: World, until: int) -> set[tuple[int, bytes]]:
+    """What was sent up to a moment, without what may differ: the CHF's references and the worker's callback port."""
+    return {
+        (each.at, each.operation.encode() + re.sub(rb":\d+/nsmf-callback", b"", each.raw))
+        for each in world.messages
+        if each.at < until
+    }
+
+
+@pytest.mark.parametrize(
+    "load", [mixed(), traffic({"mode": "closed", "devices": 20}, usages=USAGES)], ids=["open", "closed"]
+)
+@pytest.mark.parametrize("workers", [2, 3])
+def test_workers_together_send_what_one_would(load: Profile, workers: int) -> None:
+    """The same arrivals, subscribers, usage, requests: what each of them says and when, up to the drain."""
+    alone, together = World(load), World(load, workers=workers)
+    for world in (alone, together):
+        world.run()
+    end = int(load.load.duration * 10**9) + 1_000 * 10**9
+    assert len(plain(alone, end)) > 300
+    assert plain(alone, end) == plain(together, end)
+
+
+def test_workers_never_share_a_subscriber_or_a_charging_id() -> None:
+    world = World(mixed(), workers=3).run()
+    subscribers: dict[str, set[int]] = {}
+    sessions: dict[int, set[int]] = {}
+    for message in world.messages:
+        subscribers.setdefault(message.session[0], set()).add(message.worker)
+        sessions.setdefault(message.session[1], set()).add(message.worker)
+    assert {len(workers) for workers in subscribers.values()} == {1}
+    assert {len(workers) for workers in sessions.values()} == {1}
+    assert len({next(iter(workers)) for workers in sessions.values()}) == 3
+
+
+def test_every_answer_being_late_moves_requests_but_not_arrivals() -> None:
+    quick, slow = (World(mixed(), latency=latency).run() for latency in (1_000_000, 900_000_000))
+    firsts = [
+        [
+            (each.at, each.body["subscriberIdentifier"])
+            for each in world.messages
+            if each.operation in ("create", "event")
+        ]
+        for world in (quick, slow)
+    ]
+    assert firsts[0] == firsts[1]
