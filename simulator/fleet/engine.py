@@ -100,8 +100,11 @@ class Engine:
         gc.collect()
         gc.freeze()
         gc.disable()
-        self._wake(self._fleet.next_deadline())
         self._interval = self._loop.call_later(INTERVAL_S, self._cut)
+        if self._fleet.finished:
+            self._finish()  # no session of the run is this worker's
+        else:
+            self._wake(self._fleet.next_deadline())
 
     def _write_record(self, lines: bytes) -> None:
         self._records.write(lines)

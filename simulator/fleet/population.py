@@ -10,7 +10,7 @@ from typing import NamedTuple
 from simulator.config import Profile
 from simulator.fleet.arrivals import NS_PER_S, arrival_times
 from simulator.fleet.draws import Permutation, Purpose, seed_key, session_key, uniform
-from simulator.fleet.usage import mean_life_s
+from simulator.fleet.usage import draw, mean_life_s
 
 FILL_PER_S = 2_000
 """How fast the sessions that are open from the beginning are set up."""
@@ -93,8 +93,7 @@ class Population:
         key = session_key(self.seed, subscriber, number)
         think = 0.0
         if load.think_time is not None:
-            u = uniform(key, Purpose.THINK)
-            think = load.think_time.quantile(u)
+            think = draw(load.think_time, key, Purpose.THINK)
         usage = self._choose(self._weights, key)
         return Start(moment + int(think * self._think_factor), number, subscriber, usage, key, device=device)
 
@@ -104,4 +103,6 @@ class Population:
 
     def _choose(self, weights: list[float], key: bytes) -> int:
         """A usage, drawn by weight."""
+        if len(self._usages) == 1:
+            return self._usages[0]
         return self._usages[min(bisect_right(weights, uniform(key, Purpose.MIX) * weights[-1]), len(weights) - 1)]

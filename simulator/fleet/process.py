@@ -48,17 +48,20 @@ class Reports(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(message.encode())
 
-    def send_snapshot(self, snapshot: Snapshot, *, last: bool = False) -> None:
+    def send_snapshot(self, snapshot: Snapshot) -> None:
         """Report an interval; while the driver does not read, intervals are added up instead."""
         if self._kept is not None:
             self._kept.merge_newer(snapshot)
             snapshot = self._kept
-        full = self._transport is not None and self._transport.get_write_buffer_size() > FULL_PIPE
-        if full and not last:
-            self._kept = snapshot
-            return
-        self._kept = None
-        self.send(messages.SnapshotReport(worker=self.worker, snapshot=snapshot.to_wire()))
+        self._kept = snapshot
+        if self._transport is None or self._transport.get_write_buffer_size() <= FULL_PIPE:
+            self.send_kept()
+
+    def send_kept(self) -> None:
+        """Report what was kept back, however full the pipe is: the load is over."""
+        if self._kept is not None:
+            self.send(messages.SnapshotReport(worker=self.worker, snapshot=self._kept.to_wire()))
+            self._kept = None
 
 
 class Commands:
@@ -75,15 +78,20 @@ class Commands:
         try:
             await self._carry_out(messages.decode(line))
         except (TargetError, MessageError, ValueError, OSError) as error:
-            self._reports.send(messages.Error(worker=self._reports.worker, text=str(error)))
-            self.over.set()
+            self.give_up(str(error))
+
+    def give_up(self, text: str) -> None:
+        """Say in one line why this engine cannot go on."""
+        self._reports.send(messages.Error(worker=self._reports.worker, text=text))
+        self.over.set()
 
     async def _carry_out(self, command: Message) -> None:
         match command:
             case messages.Configure():
                 await self._configure(command)
             case messages.Start():
-                assert self._engine is not None
+                if self._engine is None:
+                    raise MessageError("start comes before configure")
                 self._engine.start(command.t0, command.epoch)
             case messages.Drain():
                 self._draining = asyncio.get_running_loop().create_task(self._drain(command.timeout_s))
@@ -97,7 +105,10 @@ class Commands:
     async def _configure(self, command: messages.Configure) -> None:
         self._reports.worker = command.worker
         if (command.protocol, command.version) != (messages.PROTOCOL, __version__):
-            raise MessageError(f"this engine is version {__version__}, the driver is {command.version}")
+            raise MessageError(
+                f"this engine is version {__version__} (protocol {messages.PROTOCOL}), "
+                f"the driver is version {command.version} (protocol {command.protocol})"
+            )
         self._engine = Engine(command, self._reports.send_snapshot, self._on_finished)
         await self._engine.open()
         self._reports.send(messages.Ready(worker=command.worker, version=__version__))
@@ -109,6 +120,7 @@ class Commands:
         left = 0
         if self._engine is not None:
             left = await (self._engine.drain(timeout_s) if timeout_s else self._engine.stop())
+        self._reports.send_kept()
         self._reports.send(messages.Drained(worker=self._reports.worker, open=left))
         self._reports.send(messages.Bye(worker=self._reports.worker))
         self.over.set()
@@ -124,7 +136,7 @@ async def serve() -> None:
     reader = asyncio.StreamReader(limit=MAX_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     commands = Commands(reports)
-    reading = loop.create_task(_read(reader, commands))
+    reading = loop.create_task(read_commands(reader, commands))
     over = loop.create_task(commands.over.wait())
     await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
     reading.cancel()
@@ -132,9 +144,13 @@ async def serve() -> None:
     await reports.aclose()
 
 
-async def _read(reader: asyncio.StreamReader, commands: Commands) -> None:
-    while line := await reader.readline():
-        await commands.carry_out(line)
+async def read_commands(reader: asyncio.StreamReader, commands: Commands) -> None:
+    """Carry out what the driver says until it says nothing more."""
+    try:
+        while line := await reader.readline():
+            await commands.carry_out(line)
+    except ValueError:
+        commands.give_up(f"a command is longer than {MAX_LINE:,} octets")
 
 
 def main() -> None:

@@ -22,8 +22,8 @@ class Series:
     def __init__(self, recorder: Recorder, usages: list[Usage]) -> None:
         self._recorder = recorder
         self._counters = recorder.counters
-        self._causes: set[str] = set()
-        self._codes: set[str] = set()
+        self._causes: dict[str, str] = {}  # the CHF's word: the series that counts it
+        self._codes: dict[str, str] = {}
         for usage in usages:
             operations = (
                 (Operation.CREATE, Operation.UPDATE, Operation.RELEASE)
@@ -52,9 +52,9 @@ class Series:
         keys.response.append((now - delivery.due) // 1000)
         for group in answer.groups:
             code = group.result_code
-            self._counters["result_codes|" + (code if code in self._codes else self._known(code, self._codes))] += 1
+            self._counters[self._codes.get(code) or self._known("result_codes", code, self._codes)] += 1
         if answer.cause:
-            self._counters["causes|" + self._known(answer.cause, self._causes)] += 1
+            self._counters[self._causes.get(answer.cause) or self._known("causes", answer.cause, self._causes)] += 1
 
     def repeated(self, live: LiveSession, delivery: Delivery, exchange: Exchange, now: int) -> None:
         """An attempt failed and is made again: its service time counts, the operation goes on."""
@@ -74,12 +74,9 @@ class Series:
         keys.response.append((now - delivery.due) // 1000)
 
     @staticmethod
-    def _known(name: str, names: set[str]) -> str:
-        """The label for a word of the CHF's: bounded in number and length, without the separator of labels."""
-        label = name[:LONGEST_CAUSE].replace("|", "/")
-        if label in names:
-            return label
-        if len(names) >= MAX_CAUSES:
-            return OTHER
-        names.add(label)
-        return label
+    def _known(metric: str, word: str, series: dict[str, str]) -> str:
+        """The series that counts a word of the CHF's: bounded in number and length, without the separator of labels."""
+        if len(series) >= MAX_CAUSES:
+            return key(metric, OTHER)
+        series[word] = name = key(metric, word[:LONGEST_CAUSE].replace("|", "/"))
+        return name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.config import Profile
-from simulator.config.distributions import Distribution
+from simulator.config.distributions import Distribution, Fixed
 from simulator.config.profile import RatingGroup as RatingGroupConfig
 from simulator.config.profile import Usage as UsageConfig
 from simulator.fleet.draws import Purpose, uniform
@@ -52,16 +52,16 @@ class DrawnTraffic:
         purpose = self._purpose
         rate = 1000
         if self._throughput is not None:
-            rate = max(1, int(1000 * self._throughput.quantile(uniform(key, Purpose.THROUGHPUT | purpose, index))))
+            rate = max(1, int(1000 * draw(self._throughput, key, Purpose.THROUGHPUT | purpose, index)))
         if self._burst is None:
             return ENDLESS, rate, 0
-        active = self._burst.quantile(uniform(key, Purpose.BURST | purpose, index))
-        pause = 0.0 if self._pause is None else self._pause.quantile(uniform(key, Purpose.PAUSE | purpose, index))
+        active = draw(self._burst, key, Purpose.BURST | purpose, index)
+        pause = 0.0 if self._pause is None else draw(self._pause, key, Purpose.PAUSE | purpose, index)
         return max(SHORTEST_BURST, int(active * NS_PER_S)), rate, int(pause * NS_PER_S)
 
     def first_pause(self, key: bytes) -> int:
         """Return ns of silence before the first burst."""
-        return int(self._start.quantile(uniform(key, Purpose.START | self._purpose)) * NS_PER_S)
+        return int(draw(self._start, key, Purpose.START | self._purpose) * NS_PER_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +151,13 @@ class Usage:
         return ChargingSession(context, subscriber, charging_id, groups), ends_at
 
 
+def draw(law: Distribution, key: bytes, purpose: int, index: int = 0) -> float:
+    """Draw from a law; a fixed value costs no hash."""
+    return law.value if type(law) is Fixed else law.quantile(uniform(key, purpose, index))
+
+
 def _draw(law: Distribution, key: bytes, purpose: int, *, residual: bool = False) -> float:
-    u = uniform(key, purpose)
-    return law.equilibrium_quantile(u) if residual else law.quantile(u)
+    return law.equilibrium_quantile(uniform(key, purpose)) if residual else draw(law, key, purpose)
 
 
 def mean_life_s(config: UsageConfig) -> float:

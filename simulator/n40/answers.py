@@ -56,11 +56,11 @@ CAUSES = {
 
 OFFLINE_CODES = frozenset({"QUOTA_MANAGEMENT_NOT_APPLICABLE"})
 NOTHING: dict[str, int] = {}
-THRESHOLDS = (
-    ("volumeQuotaThreshold", "totalVolume"),
-    ("timeQuotaThreshold", "time"),
-    ("unitQuotaThreshold", "serviceSpecificUnits"),
-)
+THRESHOLDS = {
+    "totalVolume": "volumeQuotaThreshold",
+    "time": "timeQuotaThreshold",
+    "serviceSpecificUnits": "unitQuotaThreshold",
+}
 
 
 # Globals, because looking up an enum's member costs ten times as much.
@@ -69,22 +69,41 @@ _CREATE, _RELEASE = Operation.CREATE, Operation.RELEASE
 
 
 class GroupAnswer:
-    """multipleUnitInformation for one rating group. `granted` and `thresholds` are by unit; times are whole seconds, 0: none."""
+    """multipleUnitInformation for one rating group, its members checked.
+
+    `granted` is by unit, times are whole seconds (0: none), `members` the JSON object itself. `refused`: the CHF denies it
+    service; `offline`: it is to be counted without quota.
+    """
 
     __slots__ = (
-        "final", "granted", "holding_s", "offline", "rating_group", "refused", "result_code", "thresholds", "validity_s",
-    )  # fmt: skip
+        "final",
+        "granted",
+        "holding_s",
+        "members",
+        "offline",
+        "rating_group",
+        "refused",
+        "result_code",
+        "validity_s",
+    )
 
-    def __init__(self, rating_group: int, result_code: str) -> None:
+    def __init__(self, rating_group: int, result_code: str, members: dict[str, Any]) -> None:
         self.rating_group = rating_group
         self.result_code = result_code
-        self.offline = result_code in OFFLINE_CODES  # to be counted without quota
-        self.refused = result_code != "SUCCESS" and not self.offline  # the CHF denies it service
+        self.members = members
         self.granted = NOTHING
-        self.thresholds = NOTHING
         self.validity_s = 0
         self.holding_s = 0
         self.final = False
+        self.offline = self.refused = False
+        if result_code != "SUCCESS":
+            self.offline = result_code in OFFLINE_CODES
+            self.refused = not self.offline
+
+    def threshold(self, unit: str) -> int:
+        """Return how many units remain when usage is to be reported; 0: no threshold."""
+        units: int = self.members.get(THRESHOLDS[unit], 0)
+        return units
 
 
 class ChargingAnswer:
@@ -130,13 +149,20 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     answer = ChargingAnswer(status, _GO_ON, _OK)
     if operation is _RELEASE:
         return answer  # 204 by the book, 200 with any body in the wild: either way it is released
-    message = _read_object(body)
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        what = f"not JSON ({error})" if body else "empty"
+        raise UnreadableError(f"the body is {what}") from None
+    if type(message) is not dict:
+        raise UnreadableError("the body is not a JSON object")
     units = message.get("multipleUnitInformation")
     if units is not None:
         if not isinstance(units, list):
             raise UnreadableError("multipleUnitInformation is not a list")
-        answer.groups = groups = [_read_group(each) for each in units]
-        for group in groups:
+        for each in units:
+            group = _read_group(each)
+            answer.groups.append(group)
             if group.refused:
                 answer.outcome = Outcome.DENIED
     if location is not None:
@@ -146,69 +172,41 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     return answer
 
 
-def _read_object(body: bytes) -> dict[str, Any]:
-    try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        what = "empty" if not body else f"not JSON ({error})"
-        raise UnreadableError(f"the body is {what}") from None
-    if not isinstance(message, dict):
-        raise UnreadableError("the body is not a JSON object")
-    return message
-
-
-def _read_group(information: Any) -> GroupAnswer:
-    try:
-        rating_group = information["ratingGroup"]
-    except (TypeError, KeyError):
-        raise UnreadableError("multipleUnitInformation without ratingGroup") from None
-    if type(rating_group) is not int:
-        raise UnreadableError("ratingGroup is not an integer")
-    code = information.get("resultCode", "SUCCESS")
+def _read_group(members: Any) -> GroupAnswer:
+    if type(members) is not dict or type(members.get("ratingGroup")) is not int:
+        raise UnreadableError("multipleUnitInformation without an integer ratingGroup")
+    code = members.get("resultCode", "SUCCESS")
     if type(code) is not str:
         raise UnreadableError("resultCode is not a string")
-    group = GroupAnswer(rating_group, code)
-    granted = information.get("grantedUnit")
+    group = GroupAnswer(members["ratingGroup"], code, members)
+    granted = members.get("grantedUnit")
     if granted is not None:
-        group.granted = _read_units(granted)
-        group.validity_s = _read_seconds(information, "validityTime")
-        group.holding_s = _read_seconds(information, "quotaHoldingTime")
-        group.thresholds = _read_thresholds(information)
-    final = information.get("finalUnitIndication")
+        _read_grant(group, granted, members)
+    final = members.get("finalUnitIndication")
     if final is not None:
         # Some CHFs always send an empty finalUnitAction; it says nothing.
         group.final = isinstance(final, dict) and bool(final.get("finalUnitAction"))
     return group
 
 
-def _read_units(granted: Any) -> dict[str, int]:
+def _read_grant(group: GroupAnswer, granted: Any, members: dict[str, Any]) -> None:
     if type(granted) is not dict:
         raise UnreadableError("grantedUnit is not an object")
     for unit, amount in granted.items():
         if type(amount) is not int:
-            if unit == "tariffTimeChange":
-                continue
-            raise UnreadableError(f"grantedUnit.{unit} is not an integer")
-        if not 0 <= amount <= MAX_UNITS:
+            if unit != "tariffTimeChange":
+                raise UnreadableError(f"grantedUnit.{unit} is not an integer")
+        elif not 0 <= amount <= MAX_UNITS:
             raise UnreadableError(f"grantedUnit.{unit} is out of range")
-    return granted
-
-
-def _read_seconds(information: dict[str, Any], name: str) -> int:
-    seconds = information.get(name)
-    if seconds is None:
-        return 0
-    if type(seconds) is not int or seconds < 0:
-        raise UnreadableError(f"{name} is not a number of seconds")
-    return min(seconds, MAX_SECONDS)
-
-
-def _read_thresholds(information: dict[str, Any]) -> dict[str, int]:
-    thresholds = {unit: information[name] for name, unit in THRESHOLDS if name in information}
-    for unit, value in thresholds.items():
-        if type(value) is not int or value < 0:
-            raise UnreadableError(f"the quota threshold for {unit} is not a number of units")
-    return thresholds
+    validity, holding = members.get("validityTime", 0), members.get("quotaHoldingTime", 0)
+    if type(validity) is not int or type(holding) is not int or validity < 0 or holding < 0:
+        raise UnreadableError("validityTime or quotaHoldingTime is not a number of seconds")
+    for name in THRESHOLDS.values():
+        if name in members and (type(members[name]) is not int or members[name] < 0):
+            raise UnreadableError(f"{name} is not a number of units")
+    group.granted = granted
+    group.validity_s = validity if validity < MAX_SECONDS else MAX_SECONDS
+    group.holding_s = holding if holding < MAX_SECONDS else MAX_SECONDS
 
 
 def _read_location(location: bytes, answer: ChargingAnswer) -> None:

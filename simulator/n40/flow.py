@@ -41,7 +41,7 @@ class Flow:
         self.volume = volume
         self.used = 0  # units since the flow began
         self.active_ns = 0  # time with traffic before this burst
-        self.first_use = NEVER  # moments of the first and last use since `mark`
+        self.first_use = NEVER  # moments of the first and last use in this container
         self.last_use = 0
         self.index = -1
         self.base = 0  # units used before this burst
@@ -127,7 +127,3 @@ class Flow:
             left -= step
             if self.elapsed >= self.length and self.used < self.volume:
                 self._next_burst()
-
-    def mark(self) -> None:
-        """Begin a new container: forget when it was first used."""
-        self.first_use = NEVER

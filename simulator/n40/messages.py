@@ -82,22 +82,14 @@ def _head(function: NetworkFunctionIdentity, imsi_digits: int) -> bytes:
     )
 
 
-def unit_usage(
-    rating_group: int,
-    requested: bytes,
-    indicator: bytes,
-    triggers: bytes,
-    stamp: bytes,
-    amount: bytes,
-    local_sequence: int,
-    information: bytes,
-) -> bytes:
-    """One multipleUnitUsage with one container; `requested`, `amount` and `information` are rendered members of theirs."""
-    return (
-        b'{"ratingGroup":%d,%b"usedUnitContainer":[{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",'
-        b'%b,"localSequenceNumber":%d%b}]}'
-        % (rating_group, requested, indicator, triggers, stamp, amount, local_sequence, information)
-    )
+UNIT_USAGE = (
+    b'{"ratingGroup":%d,%b"usedUnitContainer":[{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",%b,'
+    b'"localSequenceNumber":%d%b}]}'
+)
+"""Template of one multipleUnitUsage with one container; takes rating group, requestedUnit (with its comma), indicator, triggers,
+time stamp, the amounts, the local sequence number and pDUContainerInformation."""
+VOLUMES = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d'
+"""Template of the amounts of a volume."""
 
 
 def marked_as_repeat(body: bytes) -> bytes:

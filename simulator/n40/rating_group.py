@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 
 from simulator.n40 import triggers
@@ -22,6 +22,13 @@ class GroupSpec:
     unit: str
     requested: int | None = None
     uplink_permille: int = 100
+    requested_unit: bytes = field(init=False)
+    """The JSON member; an empty one lets the CHF choose."""
+
+    def __post_init__(self) -> None:
+        """Render what every request of this group asks for."""
+        amount = b"" if self.requested is None else b'"%b":%d' % (self.unit.encode(), self.requested)
+        object.__setattr__(self, "requested_unit", b'"requestedUnit":{%b}' % amount)
 
 
 class State(IntEnum):
@@ -173,7 +180,7 @@ class RatingGroup:
             return
         self.state = _GRANTED
         self.limit = self.asked_at + granted
-        left = answer.thresholds.get(self.spec.unit, 0)
+        left = answer.threshold(self.spec.unit)
         # A threshold at or above the whole grant would report before the first unit is used: no threshold at all.
         self.threshold = self.limit - left if 0 < left < granted else NEVER
         self.busy_limit = self.busy_threshold = NEVER
@@ -192,7 +199,7 @@ class RatingGroup:
         if seconds <= 0:
             return
         self.busy_limit = self.asked_busy_at + seconds * NS_PER_S
-        left = answer.thresholds.get("time", 0)
+        left = answer.threshold("time")
         if 0 < left < seconds:
             self.busy_threshold = self.busy_limit - left * NS_PER_S
 
@@ -203,13 +210,6 @@ class RatingGroup:
             return
         self.drop_quota(_WITHOUT)
         self.expires_at = now + retry_after
-
-    def take_report(self) -> int:
-        """Units used since the last report; they become pending until the answer."""
-        units = self.flow.used - self.base - self.reported
-        self.pending = units
-        self.reported += units
-        return units
 
     def take_busy(self) -> int:
         """Whole seconds of traffic since the last report."""

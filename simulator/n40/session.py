@@ -8,7 +8,7 @@ from enum import StrEnum
 from simulator.n40 import triggers
 from simulator.n40.answers import Action, ChargingAnswer, Outcome
 from simulator.n40.flow import NEVER, NS_PER_S
-from simulator.n40.messages import Identity, PduSessionMessages, unit_usage
+from simulator.n40.messages import UNIT_USAGE, VOLUMES, Identity, PduSessionMessages
 from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
@@ -428,7 +428,7 @@ class ChargingSession:
         for group in self.groups:
             if group.asks:
                 group.asked_at, group.asked_busy_at = group.base, group.reported_busy * NS_PER_S
-                units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, _requested(group)))
+                units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, group.spec.requested_unit))
         body = context.messages.create(
             context.messages.identify(self.subscriber),
             self.charging_id,
@@ -471,17 +471,14 @@ class ChargingSession:
             group.advance(now)
         group.trigger = None
         flow, spec = group.flow, group.spec
-        units = group.take_report()
+        units = flow.used - group.base - group.reported
+        group.pending = units
+        group.reported += units
         self.local_sequence += 1
         if spec.unit == "totalVolume":
             seconds = group.take_busy()
             uplink = units * spec.uplink_permille // 1000
-            amount = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d' % (
-                seconds,
-                units,
-                uplink,
-                units - uplink,
-            )
+            amount = VOLUMES % (seconds, units, uplink, units - uplink)
         else:
             amount = b'"%b":%d' % (spec.unit.encode(), units)
         information = b""
@@ -490,27 +487,12 @@ class ChargingSession:
             information = self.context.messages.container_information(
                 who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)
             )
-            flow.mark()
+            flow.first_use = NEVER  # the next container begins
         requested = b""
         if group.asks:
             group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
-            requested = _requested(group) + b","
+            requested = spec.requested_unit + b","
         indicator = b"OFFLINE_CHARGING" if group.state is State.OFFLINE else b"ONLINE_CHARGING"
-        return unit_usage(
-            spec.rating_group,
-            requested,
-            indicator,
-            trigger or triggers.FINAL,
-            stamp,
-            amount,
-            self.local_sequence,
-            information,
-        )
-
-
-def _requested(group: RatingGroup) -> bytes:
-    """Return requestedUnit; empty lets the CHF choose."""
-    spec = group.spec
-    if spec.requested is None:
-        return b'"requestedUnit":{}'
-    return b'"requestedUnit":{"%b":%d}' % (spec.unit.encode(), spec.requested)
+        return UNIT_USAGE % (
+            spec.rating_group, requested, indicator, trigger or triggers.FINAL, stamp, amount, self.local_sequence, information,
+        )  # fmt: skip
