@@ -74,7 +74,11 @@ class Engine:
         # Buffered by the books, which hand over whole batches.
         self._records = Path(self._command.records).open("ab", buffering=0)  # noqa: ASYNC230, SIM115
         functions = build_network_functions(self.profile, self._command.worker)
-        await self._connections.open([each for instances in functions.values() for each in instances])
+        try:
+            await self._connections.open([each for instances in functions.values() for each in instances])
+        except BaseException:
+            self._records.close()
+            raise
 
     def start(self, t0: int, epoch: int) -> None:
         """Begin the load at `t0`; see `Start`."""
