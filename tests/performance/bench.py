@@ -148,7 +148,7 @@ def show(figures: dict[str, Figure], shares: dict[str, float], console: Console)
     console.print("peer's core used at most: " + ", ".join(f"{share:.0%} by {name}" for name, share in shares.items()))
     for name, share in shares.items():
         if share >= SATURATED_SHARE:
-            console.print(f"the peer was saturated by {name}: its requests per CPU-second may be off")
+            console.print(f"the peer was the limit under {name}; see H2load for what that does to the figure")
 
 
 def document(figures: dict[str, Figure], shares: dict[str, float], *, quick: bool) -> dict[str, Any]:
