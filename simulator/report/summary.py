@@ -77,7 +77,7 @@ def _measured(totals: Totals) -> Json:
         "failures": run.counts_by("failures", 0),
         "units": {side: run.counts_by("units", 1, side) for side in ("used", "acknowledged")},
         "connections": _connections(totals),
-        "phases_s": {phase: round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},
+        "phases_s": {str(phase): round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},
     }
 
 
