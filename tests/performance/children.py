@@ -10,10 +10,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -33,7 +33,7 @@ class BenchError(Exception):
     """A measurement could not be made; one line for the user."""
 
 
-class Child(AbstractContextManager["Child"]):
+class Child:
     """A process on one side of the measurement; it is gone when the block ends."""
 
     def __init__(self, command: Sequence[str], side: int) -> None:
@@ -49,7 +49,7 @@ class Child(AbstractContextManager["Child"]):
             times = self._measured.cpu_times()
         except psutil.Error:
             raise BenchError(f"{self._name} ended early") from None
-        return times.user + times.system
+        return float(times.user + times.system)
 
     @property
     def rss(self) -> int:
@@ -78,6 +78,9 @@ class Child(AbstractContextManager["Child"]):
         if not line:
             raise BenchError(f"{self._name} said nothing")
         return line
+
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -111,9 +114,13 @@ class Peer(Child):
         self.url = f"http://127.0.0.1:{int(self.read_line())}"
 
     def ask(self, question: str) -> Any:
-        """Ask for `count`, `first` or `creates`."""
+        """Ask for `first` or `creates`; see `peer.Log`."""
         self.write_line(question)
         return json.loads(self.read_line())
+
+    def count(self) -> int:
+        """Requests so far."""
+        return int(self.ask("count"))
 
 
 class Sandbox(Child):

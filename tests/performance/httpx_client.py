@@ -37,12 +37,12 @@ async def main(url: str) -> None:
     async with httpx.AsyncClient(base_url=url, http1=False, http2=True, trust_env=False, timeout=30) as client:
         tasks = [loop.create_task(play_sessions(client, messages)) for _ in range(TASKS)]
         over = loop.create_task(driver.read())
-        done, _ = await asyncio.wait({*tasks, over}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([*tasks, over], return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
+            if task.done():
+                task.result()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for task in done - {over}:
-            task.result()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from simulator.config import load_profile
@@ -55,7 +56,7 @@ def engine_on_peer(seconds: float) -> Rates:
     """Run full sessions from the engine to the fixed peer."""
     with Peer(300) as peer, Engine() as engine:
         engine.start(session_profile("load.duration=5m"), peer.url)
-        rates = watch(engine, peer, lambda: int(peer.ask("count")), seconds)
+        rates = watch(engine, peer, peer.count, seconds)
         engine.stop()
         _check_sessions(engine)
     return rates
@@ -87,14 +88,14 @@ def _check_sessions(engine: Engine) -> None:
 def h2load_on_peer(program: str, create: Path, seconds: float) -> Rates:
     """Run h2load against the fixed peer."""
     with Peer(300) as peer, H2load(program, peer.url, create, int(WARM_UP_S + seconds) + 2) as h2load:
-        return watch(h2load, peer, lambda: int(peer.ask("count")), seconds)
+        return watch(h2load, peer, peer.count, seconds)
 
 
 def httpx_on_peer(seconds: float) -> Rates:
     """Run the httpx client against the fixed peer."""
     with Peer(300) as peer, HttpxClient(peer.url) as client:
-        until(lambda: int(peer.ask("count")) > 0, 10, "the httpx client's first request")
-        return watch(client, peer, lambda: int(peer.ask("count")), seconds)
+        until(lambda: peer.count() > 0, 10, "the httpx client's first request")
+        return watch(client, peer, peer.count, seconds)
 
 
 def bytes_per_open_session(few: int, many: int, timeout_s: float) -> float:
@@ -103,11 +104,15 @@ def bytes_per_open_session(few: int, many: int, timeout_s: float) -> float:
         engine.start(load_profile(OPEN_SESSIONS), peer.url)
         points = []
         for wanted in (few, many):
-            until(lambda wanted=wanted: int(peer.ask("count")) >= wanted, timeout_s, f"{wanted:,} open sessions")
-            points.append((int(peer.ask("count")), engine.rss))
+            until(partial(_reached, peer, wanted), timeout_s, f"{wanted:,} open sessions")
+            points.append((peer.count(), engine.rss))
         engine.stop()
     (few, small), (many, big) = points
     return (big - small) / (many - few)
+
+
+def _reached(peer: Peer, wanted: int) -> bool:
+    return peer.count() >= wanted
 
 
 def arrivals(spacing: str, seconds: float) -> float:
@@ -130,7 +135,7 @@ def first_request_s() -> float:
     """From the start of an engine process to the first request at the peer."""
     with Peer(300) as peer, Engine() as engine:
         engine.start(session_profile(), peer.url)
-        until(lambda: int(peer.ask("count")) > 0, 5, "the first request")
+        until(lambda: peer.count() > 0, 5, "the first request")
         first_s = (int(peer.ask("first")) - engine.launched) / NS_PER_S
         engine.stop()
     return first_s
