@@ -364,7 +364,9 @@ class Fleet:
         answer.repeats = delivery.repeats
         self._series.answered(live, delivery, exchange, answer, now)
         live.delivery = None
-        live.session.on_answer(request.id, answer, live.clock if self.pace.flat_out else self.pace.session_time(now))
+        moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
+        live.end_if_due(moment)
+        live.session.on_answer(request.id, answer, moment)
         if live.session.lost_records:
             self.books.enter(live, live.session.next_records())
         self._proceed(live, now)
@@ -381,5 +383,6 @@ class Fleet:
         self._series.failed(live, delivery, exchange, failure.kind, now)
         live.delivery = None
         moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
+        live.end_if_due(moment)
         live.session.on_failure(delivery.request.id, moment, processed=delivery.processed or not safe)
         self._proceed(live, now)

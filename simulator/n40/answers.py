@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Annotated
 
+import msgspec
 import orjson
 
 from simulator.n40.request import Operation
 
 MAX_LOCATION = 2048
 NOT_IN_A_URI = re.compile(rb"[^!-~]")
-MAX_SECONDS = 10 * 365 * 86_400
-"""Timers beyond ten years are nonsense, and must not overflow a moment."""
-MAX_UNITS = (1 << 64) - 1
-"""Uint64 of TS 29.571."""
 
 
 class Outcome(StrEnum):
@@ -55,55 +52,69 @@ CAUSES = {
 """By cause first: CHFs disagree on the status that one cause travels in."""
 
 OFFLINE_CODES = frozenset({"QUOTA_MANAGEMENT_NOT_APPLICABLE"})
-NOTHING: dict[str, int] = {}
-THRESHOLDS = {
-    "totalVolume": "volumeQuotaThreshold",
-    "time": "timeQuotaThreshold",
-    "serviceSpecificUnits": "unitQuotaThreshold",
-}
-
-
 # Globals, because looking up an enum's member costs ten times as much.
 _GO_ON, _OK = Action.GO_ON, Outcome.OK
 _CREATE, _RELEASE = Operation.CREATE, Operation.RELEASE
 
 
-class GroupAnswer:
-    """multipleUnitInformation for one rating group, its members checked.
+Seconds = Annotated[int, msgspec.Meta(ge=0)] | None
+Units = Annotated[int, msgspec.Meta(ge=0)] | None
 
-    `granted` is by unit, times are whole seconds (0: none), `members` the JSON object itself. `refused`: the CHF denies it
-    service; `offline`: it is to be counted without quota.
-    """
 
-    __slots__ = (
-        "final",
-        "granted",
-        "holding_s",
-        "members",
-        "offline",
-        "rating_group",
-        "refused",
-        "result_code",
-        "validity_s",
-    )
+class GrantedUnit(msgspec.Struct, frozen=True, gc=False):
+    """GrantedUnit of TS 32.291 6.1.6.2.1.13, in the units that a session can use."""
 
-    def __init__(self, rating_group: int, result_code: str, members: dict[str, Any]) -> None:
-        self.rating_group = rating_group
-        self.result_code = result_code
-        self.members = members
-        self.granted = NOTHING
-        self.validity_s = 0
-        self.holding_s = 0
-        self.final = False
-        self.offline = self.refused = False
-        if result_code != "SUCCESS":
-            self.offline = result_code in OFFLINE_CODES
-            self.refused = not self.offline
+    time: Units = None
+    totalVolume: Units = None  # noqa: N815 - the members' own names
+    serviceSpecificUnits: Units = None  # noqa: N815
 
-    def threshold(self, unit: str) -> int:
-        """Return how many units remain when usage is to be reported; 0: no threshold."""
-        units: int = self.members.get(THRESHOLDS[unit], 0)
-        return units
+
+class FinalUnitIndication(msgspec.Struct, frozen=True, gc=False):
+    """Some CHFs always send it, with an empty action, which says nothing."""
+
+    finalUnitAction: str | None = None  # noqa: N815
+
+
+class GroupAnswer(msgspec.Struct, frozen=True, gc=False):
+    """multipleUnitInformation for one rating group (TS 32.291 6.1.6.2.1.8). Null members count as absent."""
+
+    ratingGroup: int  # noqa: N815
+    resultCode: str | None = None  # noqa: N815
+    grantedUnit: GrantedUnit | None = None  # noqa: N815
+    validityTime: Seconds = None  # noqa: N815
+    quotaHoldingTime: Seconds = None  # noqa: N815
+    volumeQuotaThreshold: Units = None  # noqa: N815
+    timeQuotaThreshold: Units = None  # noqa: N815
+    unitQuotaThreshold: Units = None  # noqa: N815
+    finalUnitIndication: FinalUnitIndication | None = None  # noqa: N815
+
+    @property
+    def code(self) -> str:
+        """The result code; none means SUCCESS."""
+        return self.resultCode or "SUCCESS"
+
+    @property
+    def offline(self) -> bool:
+        """Whether this group is to be counted without quota."""
+        return self.resultCode in OFFLINE_CODES
+
+    @property
+    def refused(self) -> bool:
+        """Whether the CHF denies service to this group."""
+        return self.code != "SUCCESS" and not self.offline
+
+    @property
+    def final(self) -> bool:
+        """Whether the grant is the last one."""
+        indication = self.finalUnitIndication
+        return indication is not None and bool(indication.finalUnitAction)
+
+
+class _Success(msgspec.Struct, frozen=True, gc=False):
+    multipleUnitInformation: list[GroupAnswer] | None = None  # noqa: N815
+
+
+_success = msgspec.json.Decoder(_Success)
 
 
 class ChargingAnswer:
@@ -150,63 +161,23 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     if operation is _RELEASE:
         return answer  # 204 by the book, 200 with any body in the wild: either way it is released
     try:
-        message = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        what = f"not JSON ({error})" if body else "empty"
-        raise UnreadableError(f"the body is {what}") from None
-    if type(message) is not dict:
-        raise UnreadableError("the body is not a JSON object")
-    units = message.get("multipleUnitInformation")
-    if units is not None:
-        if not isinstance(units, list):
-            raise UnreadableError("multipleUnitInformation is not a list")
-        for each in units:
-            group = _read_group(each)
-            answer.groups.append(group)
-            if group.refused:
+        groups = _success.decode(body).multipleUnitInformation
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UnreadableError(f"the body is not readable: {error}" if body else "the body is empty") from None
+    if groups:
+        answer.groups = groups
+        for group in groups:
+            if group.resultCode != "SUCCESS" and group.refused:
                 answer.outcome = Outcome.DENIED
     if location is not None:
-        _read_location(location, answer)
+        try:
+            _read_location(location, answer)
+        except UnreadableError:
+            if operation is not Operation.EVENT:  # that is over; some CHFs leave its reference empty
+                raise
     elif operation is _CREATE:
         raise UnreadableError("the answer to Create has no Location, so the session cannot be addressed")
     return answer
-
-
-def _read_group(members: Any) -> GroupAnswer:
-    if type(members) is not dict or type(members.get("ratingGroup")) is not int:
-        raise UnreadableError("multipleUnitInformation without an integer ratingGroup")
-    code = members.get("resultCode", "SUCCESS")
-    if type(code) is not str:
-        raise UnreadableError("resultCode is not a string")
-    group = GroupAnswer(members["ratingGroup"], code, members)
-    granted = members.get("grantedUnit")
-    if granted is not None:
-        _read_grant(group, granted, members)
-    final = members.get("finalUnitIndication")
-    if final is not None:
-        # Some CHFs always send an empty finalUnitAction; it says nothing.
-        group.final = isinstance(final, dict) and bool(final.get("finalUnitAction"))
-    return group
-
-
-def _read_grant(group: GroupAnswer, granted: Any, members: dict[str, Any]) -> None:
-    if type(granted) is not dict:
-        raise UnreadableError("grantedUnit is not an object")
-    for unit, amount in granted.items():
-        if type(amount) is not int:
-            if unit != "tariffTimeChange":
-                raise UnreadableError(f"grantedUnit.{unit} is not an integer")
-        elif not 0 <= amount <= MAX_UNITS:
-            raise UnreadableError(f"grantedUnit.{unit} is out of range")
-    validity, holding = members.get("validityTime", 0), members.get("quotaHoldingTime", 0)
-    if type(validity) is not int or type(holding) is not int or validity < 0 or holding < 0:
-        raise UnreadableError("validityTime or quotaHoldingTime is not a number of seconds")
-    for name in THRESHOLDS.values():
-        if name in members and (type(members[name]) is not int or members[name] < 0):
-            raise UnreadableError(f"{name} is not a number of units")
-    group.granted = granted
-    group.validity_s = validity if validity < MAX_SECONDS else MAX_SECONDS
-    group.holding_s = holding if holding < MAX_SECONDS else MAX_SECONDS
 
 
 def _read_location(location: bytes, answer: ChargingAnswer) -> None:
@@ -219,6 +190,8 @@ def _read_location(location: bytes, answer: ChargingAnswer) -> None:
         if scheme.lower() not in (b"http", b"https"):
             raise UnreadableError("Location has a scheme other than http and https")
         authority, slash, tail = rest.partition(b"/")
+        if not authority:
+            raise UnreadableError("Location has a scheme and no authority")
         answer.origin = scheme.lower() + b"://" + authority.lower()
         path = slash + tail
     path = path.rstrip(b"/")

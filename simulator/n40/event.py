@@ -137,8 +137,9 @@ class OneTimeEvent:
         """How many units an IEC answer granted; a CHF that names no amount has granted what was asked."""
         if self.context.immediate:
             for group in answer.groups:
-                if group.rating_group == self.context.rating_group and "serviceSpecificUnits" in group.granted:
-                    return min(self.units, group.granted["serviceSpecificUnits"])
+                units = None if group.grantedUnit is None else group.grantedUnit.serviceSpecificUnits
+                if group.ratingGroup == self.context.rating_group and units is not None:
+                    return min(self.units, units)
         return self.units
 
     def on_failure(self, request_id: int, now: int, *, processed: bool) -> None:  # noqa: ARG002

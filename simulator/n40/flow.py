@@ -74,12 +74,10 @@ class Flow:
         """Nanoseconds with traffic since the flow began."""
         return self.active_ns + min(self.elapsed, self.active)
 
-    def _burst_end(self, limit: int, busy_limit: int) -> int:
-        """Ns into this burst at which its traffic ends: the burst itself, `limit` units, or `busy_limit` ns of traffic."""
+    def _crossing(self, limit: int, busy_limit: int) -> int:
+        """Ns into this burst at which `limit` units or `busy_limit` ns of traffic are reached, maybe after its end."""
         # The smallest n with base + floor(rate * n / 1e12) >= limit.
         end = -((self.base - limit) * RATE_UNIT // self.rate)
-        if end > self.active:
-            end = self.active
         if busy_limit != NEVER and end > busy_limit - self.active_ns:
             return busy_limit - self.active_ns
         return end
@@ -91,14 +89,18 @@ class Flow:
             return self.clock + self.length - elapsed if self.used < self.volume else NEVER
         if limit > self.volume:
             limit = self.volume
-        end = self._burst_end(limit, busy_limit)
+        end = self._crossing(limit, busy_limit)
         if self.used >= limit or elapsed >= end:
             return NEVER
-        return self.clock + (end if end < self.active else self.length) - elapsed
+        return self.clock + (end if end <= self.active else self.length) - elapsed
 
     def quiet_since(self) -> int:
         """When the present burst ends, or ended if traffic pauses already."""
         return self.clock + self.active - self.elapsed
+
+    def end(self) -> None:
+        """No more traffic from here on."""
+        self.volume = self.used
 
     def advance(self, now: int, limit: int, busy_limit: int = NEVER) -> None:
         """Let traffic run until `now`, using no more than `limit` units and `busy_limit` ns of traffic in all."""
@@ -108,7 +110,8 @@ class Flow:
             limit = self.volume
         while left > 0:
             if self.elapsed < self.active:
-                step = self._burst_end(limit, busy_limit) - self.elapsed
+                end = self._crossing(limit, busy_limit)
+                step = (end if end < self.active else self.active) - self.elapsed
                 if step <= 0 or self.used >= limit:
                     return
                 if step > left:

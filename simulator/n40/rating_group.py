@@ -9,6 +9,14 @@ from simulator.n40 import triggers
 from simulator.n40.answers import GroupAnswer
 from simulator.n40.flow import NEVER, NS_PER_S, Flow
 
+THRESHOLDS = {
+    "totalVolume": "volumeQuotaThreshold",
+    "time": "timeQuotaThreshold",
+    "serviceSpecificUnits": "unitQuotaThreshold",
+}
+MAX_SECONDS = 10 * 365 * 86_400
+"""Timers beyond ten years are nonsense, and must not overflow a moment."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSpec:
@@ -24,11 +32,14 @@ class GroupSpec:
     uplink_permille: int = 100
     requested_unit: bytes = field(init=False)
     """The JSON member; an empty one lets the CHF choose."""
+    threshold: str = field(init=False)
+    """The member of an answer that holds this unit's threshold."""
 
     def __post_init__(self) -> None:
         """Render what every request of this group asks for."""
         amount = b"" if self.requested is None else b'"%b":%d' % (self.unit.encode(), self.requested)
         object.__setattr__(self, "requested_unit", b'"requestedUnit":{%b}' % amount)
+        object.__setattr__(self, "threshold", THRESHOLDS[self.unit])
 
 
 class State(IntEnum):
@@ -54,7 +65,7 @@ class RatingGroup:
     """
 
     __slots__ = (
-        "acknowledged", "asked_at", "asked_busy_at", "asks", "base", "busy_limit", "busy_threshold", "code", "doubt",
+        "acknowledged", "asked", "asked_at", "asked_busy_at", "asks", "base", "busy_limit", "busy_threshold", "code", "doubt",
         "expires_at", "final", "flow", "holding", "limit", "pending", "pending_busy", "reported", "reported_busy", "spec",
         "state", "threshold", "trigger",
     )  # fmt: skip
@@ -66,6 +77,7 @@ class RatingGroup:
         self.code = ""  # the resultCode that stopped it
         self.trigger: bytes | None = None  # fired and not yet reported
         self.asks = False  # the next report asks for units
+        self.asked = False  # the request that awaits its answer asks for units
         self.final = False  # the grant is the last one
         self.limit = 0  # units that may be used in all
         self.threshold = NEVER  # units at which to report; NEVER once reported
@@ -122,7 +134,10 @@ class RatingGroup:
                 self._ask(triggers.START_OF_SERVICE_DATA_FLOW)
             elif state is _WITHOUT and now >= self.expires_at:
                 self.expires_at = NEVER
-                self._ask(triggers.START_OF_SERVICE_DATA_FLOW)
+                if flow.finished:
+                    self.state = _SILENT
+                else:
+                    self._ask(triggers.START_OF_SERVICE_DATA_FLOW)
 
     def _check_quota(self, now: int) -> None:
         flow = self.flow
@@ -167,39 +182,38 @@ class RatingGroup:
 
         `retry_after` is how long to wait, in ns, before asking again where the CHF granted nothing.
         """
-        if answer.refused:
-            self.drop_quota(_STOPPED)
-            self.code = answer.result_code
-            return
-        if answer.offline:
-            self.drop_quota(_OFFLINE)
-            return
-        granted = answer.granted.get(self.spec.unit, 0)
+        if answer.resultCode != "SUCCESS":
+            if answer.refused:
+                self.drop_quota(_STOPPED)
+                self.code = answer.code
+                return
+            if answer.offline:
+                self.drop_quota(_OFFLINE)
+                return
+        units = answer.grantedUnit
+        granted = 0 if units is None else getattr(units, self.spec.unit) or 0
         if granted <= 0:
             self._nothing_granted(answer, now, retry_after)
             return
         self.state = _GRANTED
         self.limit = self.asked_at + granted
-        left = answer.threshold(self.spec.unit)
+        left = getattr(answer, self.spec.threshold) or 0
         # A threshold at or above the whole grant would report before the first unit is used: no threshold at all.
         self.threshold = self.limit - left if 0 < left < granted else NEVER
         self.busy_limit = self.busy_threshold = NEVER
-        if "time" in answer.granted and self.spec.unit != "time":
-            self._apply_time_quota(answer)
-        self.expires_at = now + answer.validity_s * NS_PER_S if answer.validity_s else NEVER
-        self.holding = answer.holding_s * NS_PER_S
-        self.final = answer.final
+        if units is not None and units.time and self.spec.unit != "time":
+            self._apply_time_quota(units.time, answer.timeQuotaThreshold or 0)
+        self.expires_at = now + min(answer.validityTime, MAX_SECONDS) * NS_PER_S if answer.validityTime else NEVER
+        self.holding = min(answer.quotaHoldingTime, MAX_SECONDS) * NS_PER_S if answer.quotaHoldingTime else 0
+        self.final = False
         if answer.final:
+            self.final = True
             self.threshold = self.busy_threshold = NEVER
         self._check_quota(now)
 
-    def _apply_time_quota(self, answer: GroupAnswer) -> None:
+    def _apply_time_quota(self, seconds: int, left: int) -> None:
         """A time quota beside a volume: whichever is reached first ends the grant."""
-        seconds = answer.granted["time"]
-        if seconds <= 0:
-            return
         self.busy_limit = self.asked_busy_at + seconds * NS_PER_S
-        left = answer.threshold("time")
         if 0 < left < seconds:
             self.busy_threshold = self.busy_limit - left * NS_PER_S
 

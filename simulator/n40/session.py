@@ -187,7 +187,7 @@ class ChargingSession:
         self.started = now
         for group in self.groups:
             if group.flow.wants:
-                group.state, group.asks = State.ASKING, True
+                group.state = State.ASKING
         self._create(now)
 
     def on_time(self, now: int) -> None:
@@ -200,13 +200,13 @@ class ChargingSession:
             if moment > now:
                 return
             self._at = moment
-            if self.retry_at != NEVER:
-                self.retry_at = NEVER
-                self._create(moment)
-                return
             for group in self.groups:
                 group.advance(moment)
-            self._act(moment)
+            if self.retry_at == NEVER:
+                self._act(moment)
+            else:
+                self.retry_at = NEVER
+                self._create(moment)
             moment = UNKNOWN
 
     def on_answer(self, request_id: int, answer: ChargingAnswer, now: int) -> None:
@@ -238,6 +238,10 @@ class ChargingSession:
             self._finish(End.DENIED)
         elif self.outstanding is None:
             self._release(now)
+        else:
+            self._catch_up(now)
+            for group in self.groups:
+                group.flow.end()  # whatever the answer grants
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -269,12 +273,14 @@ class ChargingSession:
         if answer.reference:
             self._take_reference(answer)
         for group in self.groups:
-            if group.asks and group.state is not _STOPPED:
-                self._apply(group, answer, request, now)
+            if group.asked:
+                group.asked = False
+                if group.state is not _STOPPED:
+                    self._apply(group, answer, request, now)
         if answer.outcome is not _OK:
             for information in answer.groups:
                 if information.refused:
-                    self._stop_group(information.rating_group, information.result_code)
+                    self._stop_group(information.ratingGroup, information.code)
 
     def _take_reference(self, answer: ChargingAnswer) -> None:
         self.reference = answer.reference
@@ -287,7 +293,7 @@ class ChargingSession:
         group.asks = False
         group.trigger = None
         for information in answer.groups:
-            if information.rating_group == group.spec.rating_group:
+            if information.ratingGroup == group.spec.rating_group:
                 group.on_grant(information, now, self.context.retry_after)
                 return
         group.drop_quota(State.WITHOUT)
@@ -331,7 +337,8 @@ class ChargingSession:
                 self.retry_at = now + self.context.retry_after
         elif request.operation is _UPDATE:
             for group in self.groups:
-                if group.asks:
+                if group.asked:
+                    group.asked = False
                     group.drop_quota(_STOPPED)
                     group.code, group.trigger, group.asks = "QUOTA_LIMIT_REACHED", None, False
         else:
@@ -353,15 +360,10 @@ class ChargingSession:
             group.base += group.reported
             group.reported = group.acknowledged = group.doubt = 0
             group.trigger = None
-            group.drop_quota(State.SILENT)
-            group.asks = group.flow.wants
-            if group.asks:
-                group.state = State.ASKING
+            group.drop_quota(State.ASKING if group.flow.wants else State.SILENT)
         self.lost = (self.lost or []) + records
         self.reference = self.path = b""
         self.origin = None
-        self.sequence = self.context.first_sequence
-        self.local_sequence = 0
         self._create(now)
 
     def _give_up(self, request: Request, end: End, now: int) -> None:
@@ -424,9 +426,12 @@ class ChargingSession:
     def _create(self, now: int) -> None:
         context = self.context
         self.creates += 1
+        self.sequence = context.first_sequence  # every Create opens a charging session of its own
+        self.local_sequence = 0
         units = []
         for group in self.groups:
-            if group.asks:
+            group.trigger, group.asks, group.asked = None, False, group.state is State.ASKING
+            if group.asked:
                 group.asked_at, group.asked_busy_at = group.base, group.reported_busy * NS_PER_S
                 units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, group.spec.requested_unit))
         body = context.messages.create(
@@ -448,6 +453,8 @@ class ChargingSession:
 
     def _release(self, now: int) -> None:
         if not self.reference or self.verdict is End.UNCHARGED:
+            for group in self.groups:
+                group.advance(now)
             self._finish(self.verdict or End.COMPLETED)
             return
         self.stopping = True
@@ -490,6 +497,7 @@ class ChargingSession:
             flow.first_use = NEVER  # the next container begins
         requested = b""
         if group.asks:
+            group.asks, group.asked = False, True
             group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
             requested = spec.requested_unit + b","
         indicator = b"OFFLINE_CHARGING" if group.state is State.OFFLINE else b"ONLINE_CHARGING"
