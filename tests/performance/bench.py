@@ -41,10 +41,10 @@ class Effort:
     """How long and how often."""
 
     rounds: int = 5
-    window_s: float = 3.0
+    window_s: float = 2.5
     few_sessions: int = 20_000
     many_sessions: int = 200_000
-    arrivals_s: float = 12.0
+    arrivals_s: float = 11.5
     starts: int = 5
 
 
