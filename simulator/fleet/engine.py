@@ -98,6 +98,7 @@ class Engine:
             on_finished=self._finish,
         )
         self._t0 = t0
+        self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load
         self._warm_at = t0 + int(self.profile.load.warmup * NS_PER_S)
         # Nothing on the hot path makes reference cycles; a full collection over a million open sessions would stop the
         # engine for a second. Young objects are still collected, once an interval.
@@ -155,7 +156,7 @@ class Engine:
         counters = recorder.counters
         self._connections.measure(self._count, recorder.gauge)
         recorder.gauge("loop_lag_us", self._lag / 1000, Merge.MAX)
-        recorder.gauge("cpu_s", time.process_time())
+        recorder.gauge("cpu_s", time.process_time() - self._idle_cpu_s)
         self._lag = 0
         now = time.monotonic_ns()
         if counters or now > self._t0:
