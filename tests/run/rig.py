@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from simulator.config import Profile, load_plan
 from simulator.http2 import Server, ServerLimits, ServerRequest
@@ -28,7 +28,7 @@ USAGES = {"call": CALL, "download": DOWNLOAD, "message": MESSAGE}
 
 def brief(**fields: Any) -> Profile:
     """Forty sessions and events of five devices, as fast as they are answered."""
-    load = {"mode": "closed", "devices": 5, "sessions": 40, "duration": "10s"}
+    load = fields.pop("load", {"mode": "closed", "devices": 5, "sessions": 40, "duration": "10s"})
     return traffic(load, usages=USAGES, **{"pace": "flat-out", **fields})
 
 
@@ -38,7 +38,7 @@ def steady(**fields: Any) -> Profile:
     usage = {
         "service": "data",
         "length": "1h",
-        "rating_groups": [{"rating_group": 300, "requested": "1MB", "throughput": "8Mbps"}],
+        "rating_groups": [{"rating_group": 300, "requested": "1MB", "throughput": "24Mbps"}],
     }
     return traffic(load, usages={"browsing": usage}, **fields)
 
@@ -146,7 +146,12 @@ def sandbox_process() -> Iterator[dict[str, str]]:
             process.wait(timeout=10)
 
 
+def children(module: str) -> list[psutil.Process]:
+    """The child processes of this process that run a module."""
+    return [each for each in psutil.Process().children(recursive=True) if module in each.cmdline()]
+
+
 def child(module: str) -> psutil.Process:
-    """The one child process of this process that runs a module."""
-    (found,) = [each for each in psutil.Process().children(recursive=True) if module in each.cmdline()]
+    """The only one of them."""
+    (found,) = children(module)
     return found
