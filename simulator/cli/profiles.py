@@ -14,6 +14,7 @@ from rich.table import Table
 from simulator.config import load_profile, profile_json_schema, shipped_profiles
 from simulator.config.loading import locate_profile
 from simulator.config.profile import Profile
+from simulator.run.options import RunError
 
 app = typer.Typer(help="List, show and check profiles.", invoke_without_command=True, no_args_is_help=False)
 
@@ -78,5 +79,8 @@ def schema(out: Annotated[Path | None, typer.Option(help="File to write; default
     text = orjson.dumps(profile_json_schema(), option=orjson.OPT_INDENT_2).decode()
     if out is None:
         typer.echo(text)
-    else:
+        return
+    try:
         out.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise RunError(f"--out {out}: {error.strerror}") from None

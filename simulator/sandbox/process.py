@@ -183,7 +183,8 @@ def _authority(host: str, port: int) -> str:
 
 
 def _cannot_listen(what: str, host: str, port: int, error: OSError) -> SandboxError:
-    reason = error.strerror or str(error)
+    # asyncio wraps the system's words in its own, which name the address once more.
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
     return SandboxError(f"sandbox: cannot listen for {what} on {_authority(host, port)}: {reason}")
 
 

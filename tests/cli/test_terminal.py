@@ -1,0 +1,137 @@
+"""The command as a process: what goes to which stream, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import orjson
+import pytest
+
+SMFLEET = [sys.executable, "-c", "from simulator.cli import main; main()"]
+
+
+def smfleet(*arguments: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run([*SMFLEET, *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stdout + done.stderr
+    return done
+
+
+def test_the_summary_goes_to_stdout_as_json_and_everything_else_to_stderr() -> None:
+    done = smfleet("run", "how-to", "--set", "load.sessions=30", "--summary-json", "-")
+    assert done.returncode == 0, done.stderr
+    summary = orjson.loads(done.stdout)
+    assert summary["verdict"] == "pass"
+    assert summary["sessions"]["completed"] == 30
+    assert "Verdict: pass" in done.stderr
+    assert "every unit of 30 sessions was charged exactly once" in done.stderr
+
+
+def test_without_a_terminal_there_are_plain_lines(tmp_path: Path) -> None:
+    """No colours, no cursor movements, no page that is redrawn; a missed threshold is exit code 1."""
+    file = tmp_path / "summary.json"
+    done = smfleet(
+        "run", "how-to", "--set", "load.sessions=30", "--set", "thresholds=[response.create.p99 < 1us]",
+        "--summary-json", str(file),
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "\x1b" not in done.stdout
+    assert "\r" not in done.stdout
+    assert "Verdict: fail" in done.stdout
+    assert done.stderr == ""
+    assert orjson.loads(file.read_bytes())["exit_code"] == 1
+
+
+def test_quiet_is_quiet() -> None:
+    done = smfleet("run", "how-to", "--set", "load.sessions=10", "--quiet")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+# -- Ctrl-C -------------------------------------------------------------------------------------------------------------
+
+LONG = (
+    "run", "demo", "--set", "pace=1x", "--set", "load.start_open=200", "--set", "load.rate=20/s", "--duration", "60s",
+)  # fmt: skip
+
+
+@contextmanager
+def in_a_terminal(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The command as the leader of a process group of its own: Ctrl-C reaches all of them, as in a terminal."""
+    command = [*SMFLEET, *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def wait_for(process: subprocess.Popen[str], words: str) -> str:
+    """Read lines until one has these words. A process that ends without them fails the test."""
+    assert process.stdout is not None
+    seen = ""
+    for line in process.stdout:
+        seen += line
+        if words in line:
+            return seen
+    pytest.fail(f"{words!r} was never said, but: {seen}")
+
+
+def ctrl_c(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+def test_the_first_ctrl_c_releases_what_is_open(tmp_path: Path) -> None:
+    file = tmp_path / "summary.json"
+    with in_a_terminal(*LONG, "--set", "timeouts.drain=2s", "--summary-json", str(file)) as process:
+        said = wait_for(process, "0 s")
+        assert "\x1b" not in said, "a line of a log, not a page"
+        ctrl_c(process)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == ""
+    assert "interrupted: releasing what is open; once more stops at once" in out
+    assert "Verdict: interrupted" in out
+    summary = orjson.loads(file.read_bytes())
+    assert summary["sessions"]["open_at_end"] == 0
+    assert summary["sessions"]["failed"] == 0
+    assert summary["sessions"]["completed"] == summary["sessions"]["started"] > 20
+    assert summary["audit"]["balanced"] is True
+    assert summary["duration_s"] < 15
+
+
+def test_the_second_ctrl_c_stops_at_once_and_says_what_was_left_open(tmp_path: Path) -> None:
+    file = tmp_path / "summary.json"
+    with in_a_terminal(*LONG, "--set", "timeouts.drain=60s", "--summary-json", str(file)) as process:
+        wait_for(process, "0 s")
+        ctrl_c(process)
+        wait_for(process, "interrupted")
+        ctrl_c(process)
+        out, err = process.communicate(timeout=15)
+    assert process.returncode == 130
+    assert err == ""
+    summary = orjson.loads(file.read_bytes())
+    left = summary["sessions"]["failed_by_reason"]["open"]
+    assert left > 0
+    assert any(note.startswith(f"{left:,} sessions were left open at the CHF") for note in summary["notes"])
+    assert f"{left:,} sessions were left open at the CHF" in out
+    assert summary["verdict"] == "interrupted"
+    assert summary["audit"]["lost_units"] == dict.fromkeys(summary["audit"]["lost_units"], 0)
+
+
+def test_ctrl_c_ends_a_sandbox() -> None:
+    with in_a_terminal("sandbox", "--port", "0", "--management-port", "0") as process:
+        said = wait_for(process, "Charge it")
+        assert re.search(r"smfleet run --target http://127\.0\.0\.1:\d+ --ledger http://127\.0\.0\.1:\d+/ledger", said)
+        ctrl_c(process)
+        out, err = process.communicate(timeout=15)
+    assert (out, err) == ("", "")
+    assert process.returncode == 0
