@@ -283,7 +283,8 @@ class Fleet:
         if deadline == NEVER:
             live.session.stop(live.clock)
         else:
-            live.clock = max(live.clock, deadline)
+            if deadline > live.clock:
+                live.clock = deadline
             live.on_time(live.clock)
 
     def _see_off(self, live: LiveSession, now: int) -> None:
@@ -332,7 +333,8 @@ class Fleet:
             (b"content-length", b"%d" % len(body)),
         ]
         self._awaiting += 1
-        self._most_awaiting = max(self._most_awaiting, self._awaiting)
+        if self._awaiting > self._most_awaiting:
+            self._most_awaiting = self._awaiting
         exchange = Exchange(headers, body, now + delivery.policy.timeout, self._on_done, live)
         self._transmit(live.function, exchange, origin, now)
 

@@ -56,7 +56,7 @@ class LiveSession:
     def next_deadline(self) -> int:
         """When this session has to be looked at, in session time."""
         deadline = self.session.next_deadline()
-        return min(deadline, self.ends_at)
+        return deadline if deadline < self.ends_at else self.ends_at
 
     def end_if_due(self, now: int) -> None:
         """An answer comes at `now`: a PDU session whose end has passed while it was awaited ended at exactly that moment."""

@@ -15,7 +15,7 @@ THRESHOLDS = {
     "serviceSpecificUnits": "unitQuotaThreshold",
 }
 MAX_SECONDS = 10 * 365 * 86_400
-"""Timers beyond ten years are nonsense, and must not overflow a moment."""
+"""Timers beyond ten years never run out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,9 @@ class RatingGroup:
             if self.expires_at < moment:
                 moment = self.expires_at
             if self.holding:
-                moment = min(moment, max(flow.clock, flow.quiet_since() + self.holding))
+                quiet = flow.clock + flow.active - flow.elapsed + self.holding
+                if quiet < moment:
+                    moment = quiet if quiet > flow.clock else flow.clock
             return moment
         if state is _SILENT:
             return flow.clock if flow.wants else flow.reaches(NEVER)
@@ -203,8 +205,9 @@ class RatingGroup:
         self.busy_limit = self.busy_threshold = NEVER
         if units is not None and units.time and self.spec.unit != "time":
             self._apply_time_quota(units.time, answer.timeQuotaThreshold or 0)
-        self.expires_at = now + min(answer.validityTime, MAX_SECONDS) * NS_PER_S if answer.validityTime else NEVER
-        self.holding = min(answer.quotaHoldingTime, MAX_SECONDS) * NS_PER_S if answer.quotaHoldingTime else 0
+        validity, holding = answer.validityTime, answer.quotaHoldingTime
+        self.expires_at = now + validity * NS_PER_S if validity and validity < MAX_SECONDS else NEVER
+        self.holding = holding * NS_PER_S if holding and holding < MAX_SECONDS else 0
         self.final = False
         if answer.final:
             self.final = True
