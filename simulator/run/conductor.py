@@ -78,6 +78,7 @@ class Conductor:
         self._failures: list[str] = []
         self._unverifiable = ""
         self._interrupted = False
+        self._stopped = False  # interrupted once more
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
         self._all_gone = anyio.Event()
@@ -186,7 +187,8 @@ class Conductor:
         observer.end()
         left = sum(engine.left_open or 0 for engine in self._engines)
         if left:
-            self._notes.append(f"{left:,} sessions were left open at the CHF: the drain's time was over")
+            why = "stopped before they were released" if self._stopped else "the drain's time was over"
+            self._notes.append(f"{left:,} sessions were left open at the CHF: {why}")
         return replace(facts, duration_s=(time.monotonic_ns() - facts.t0) / 1e9)
 
     async def _start(self, target: str) -> RunFacts:
@@ -297,6 +299,7 @@ class Conductor:
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 if self._interrupted:
+                    self._stopped = True
                     for engine in self._engines:
                         await engine.send(messages.Stop())
                 else:

@@ -68,6 +68,8 @@ class EmbeddedSandbox:
 
     async def restart(self) -> None:
         """Start it again at the same addresses, with empty books. Raises SandboxFailedError."""
+        assert self._process is not None
+        await self._process.aclose()  # it is dead; its pipes are not closed yet
         self.restarts += 1
         self._settings["port"] = int(self.n40.rpartition(":")[2])
         self._settings["management_port"] = int(self.management.rpartition(":")[2])

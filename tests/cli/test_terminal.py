@@ -121,8 +121,9 @@ def test_the_second_ctrl_c_stops_at_once_and_says_what_was_left_open(tmp_path: P
     summary = orjson.loads(file.read_bytes())
     left = summary["sessions"]["failed_by_reason"]["open"]
     assert left > 0
-    assert any(note.startswith(f"{left:,} sessions were left open at the CHF") for note in summary["notes"])
-    assert f"{left:,} sessions were left open at the CHF" in out
+    words = f"{left:,} sessions were left open at the CHF: stopped before they were released"
+    assert words in summary["notes"]
+    assert words in out
     assert summary["verdict"] == "interrupted"
     assert summary["audit"]["lost_units"] == dict.fromkeys(summary["audit"]["lost_units"], 0)
 
