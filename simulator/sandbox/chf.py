@@ -15,9 +15,9 @@ from simulator.sandbox import ledger, requests
 from simulator.sandbox.accounts import Account, Accounts
 from simulator.sandbox.answers import Answer, Header, Problem, Reply, Timestamps
 from simulator.sandbox.ledger import Ledger
+from simulator.sandbox.messages import MAX_RATING_GROUPS, Create, Report, Units, Usage
 from simulator.sandbox.rating import Quota, not_granted
 from simulator.sandbox.repeats import AnswerHistory, CreateIdentity, Memory, create_identity
-from simulator.sandbox.requests import ChargingRequest, Usage
 from simulator.sandbox.sessions import MAX_OPEN, Session, Sessions
 from simulator.sandbox.tariffs import Tariffs
 
@@ -145,7 +145,7 @@ class Chf:
         self.requests[operation, answer.status] += 1
         return operation, answer.reply()
 
-    def _open(self, session: Session, request: ChargingRequest, now: int) -> tuple[bytes, ...]:
+    def _open(self, session: Session, request: Create, now: int) -> tuple[bytes, ...]:
         if len(self.sessions) >= MAX_OPEN:
             raise Problem(503, "NF_CONGESTION", "too many sessions are open", headers=[(b"retry-after", b"10")])
         information = self._charge(session, request.usages)
@@ -155,7 +155,7 @@ class Chf:
         self.created += 1
         return information
 
-    def _charge_event(self, session: Session, request: ChargingRequest, _now: int) -> tuple[bytes, ...]:
+    def _charge_event(self, session: Session, request: Create, _now: int) -> tuple[bytes, ...]:
         """Immediate charging (IEC) debits what is asked for, post event charging (PEC) what was used."""
         information = []
         for usage in request.usages:
@@ -167,7 +167,7 @@ class Chf:
                 quota.debit(usage.used(quota.group.unit))
                 information.append(b'{"ratingGroup":%d,"resultCode":"SUCCESS"}' % usage.rating_group)
             else:
-                bought = quota.buy(requests.amount(usage.requested, quota.group.unit))
+                bought = quota.buy(usage.requested.amount(quota.group.unit))
                 information.append(bought or not_granted(usage.rating_group, b"QUOTA_LIMIT_REACHED"))
         self.ledger.close_session(session, b"event")
         if _is_denied(information):
@@ -234,7 +234,7 @@ class Chf:
             self.requests[operation, "repeated"] += 1
         return known
 
-    def _check_session(self, reference: bytes, session: Session | None, request: ChargingRequest) -> Session:
+    def _check_session(self, reference: bytes, session: Session | None, request: Report) -> Session:
         if session is None:
             raise Problem(
                 404, "CONTEXT_NOT_FOUND", f"there is no charging session {reference.decode('ascii', 'replace')}"
@@ -245,7 +245,7 @@ class Chf:
         if request.sequence <= session.sequence:
             reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
             raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
-        if len(session.quotas) + len(request.usages) > requests.MAX_RATING_GROUPS:
+        if len(session.quotas) + len(request.usages) > MAX_RATING_GROUPS:
             _bound_rating_groups(session, request)
         return session
 
@@ -275,7 +275,7 @@ class Chf:
                 self._debit(quota, usage)
             if usage.requested is not None:
                 asking.append((quota, usage.requested))
-        return tuple([quota.grant(requests.amount(requested, quota.group.unit)) for quota, requested in asking])
+        return tuple([quota.grant(requested.amount(quota.group.unit)) for quota, requested in asking])
 
     def _debit(self, quota: Quota, usage: Usage) -> None:
         units = usage.used(quota.group.unit)
@@ -287,7 +287,7 @@ class Chf:
 
     def _open_quota(self, session: Session, usage: Usage) -> Quota:
         # A rating group that the plan does not know is still counted, in the kind of unit that was reported.
-        units = usage.containers or ([usage.requested] if usage.requested else [])
+        units: Sequence[Units] = usage.containers or ([usage.requested] if usage.requested else [])
         group = self.tariffs.find(usage.rating_group) or self.tariffs.unrated(units)
         balance = None if group.counter is None else session.account.balance(group.counter)
         quota = Quota(usage.rating_group, group, balance)
@@ -330,10 +330,10 @@ def _check_form(headers: Iterable[Header], body: bytes) -> None:
             return
 
 
-def _bound_rating_groups(session: Session, request: ChargingRequest) -> None:
+def _bound_rating_groups(session: Session, request: Report) -> None:
     groups = {quota.number for quota in session.quotas} | {usage.rating_group for usage in request.usages}
-    if len(groups) > requests.MAX_RATING_GROUPS:
-        reason = f"with those of the session there are more than {requests.MAX_RATING_GROUPS} rating groups"
+    if len(groups) > MAX_RATING_GROUPS:
+        reason = f"with those of the session there are more than {MAX_RATING_GROUPS} rating groups"
         raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/multipleUnitUsage", reason)])
 
 

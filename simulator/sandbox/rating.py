@@ -11,7 +11,7 @@ A debit is the growth of that cost; a reservation is the growth a grant could ca
 from __future__ import annotations
 
 from simulator.sandbox.accounts import Balance
-from simulator.sandbox.requests import UINT32, UINT64
+from simulator.sandbox.messages import UINT32, UINT64
 
 _MAX_FRAGMENTS = 4096
 _THRESHOLDS = {

@@ -26,7 +26,7 @@ from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 from simulator.sandbox.answers import Answer
-from simulator.sandbox.requests import ChargingRequest
+from simulator.sandbox.messages import Create
 
 SESSION_ANSWERS = 4
 MAX_AGE = 60 * 1_000_000_000
@@ -88,14 +88,14 @@ class Memory(Generic[K, V]):
 CreateIdentity = tuple[str, str, str, int, str, int | str]
 
 
-def create_identity(request: ChargingRequest, charging_id: int | str) -> CreateIdentity:
+def create_identity(request: Create, charging_id: int | str) -> CreateIdentity:
     """What two Creates or one-time events have in common if one is a repeat of the other."""
     return (
         request.network_function(),
         request.subscriber,
         request.stamp,
         request.sequence,
-        "" if request.one_time_event is None else request.one_time_event or "event",
+        (request.event_kind or "event") if request.is_event else "",
         charging_id,
     )
 

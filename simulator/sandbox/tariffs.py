@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Any
 
 from simulator.config import RatingPlan, Terms
+from simulator.sandbox.messages import Units
 from simulator.sandbox.rating import RatingGroup
 
 _UNITS = ("totalVolume", "serviceSpecificUnits", "time")
@@ -47,9 +47,9 @@ class Tariffs:
         """The rating group of that number, if the plan has it."""
         return self._groups.get(number)
 
-    def unrated(self, units: Iterable[Mapping[str, Any]]) -> RatingGroup:
+    def unrated(self, units: Iterable[Units]) -> RatingGroup:
         """What counts the units of a rating group that the plan does not have, by the kind of unit they come in."""
-        names = {name for entry in units for name in entry}
+        names = {kind for entry in units for kind in entry.kinds()}
         if names & {"uplinkVolume", "downlinkVolume"}:
             return self._unrated["totalVolume"]
         return self._unrated[next((unit for unit in _UNITS if unit in names), "totalVolume")]
