@@ -195,15 +195,17 @@ class RatingGroup:
         units = answer.grantedUnit
         granted = 0 if units is None else getattr(units, self.spec.unit) or 0
         if granted <= 0:
-            self._nothing_granted(answer, now, retry_after)
-            return
+            if units is None or not units.time or units.totalVolume is not None or self.spec.unit != "totalVolume":
+                self._nothing_granted(answer, now, retry_after)
+                return
+            granted = NEVER  # a volume that only a time bounds
         self.state = _GRANTED
         self.limit = self.asked_at + granted
         left = getattr(answer, self.spec.threshold) or 0
         # A threshold at or above the whole grant would report before the first unit is used: no threshold at all.
         self.threshold = self.limit - left if 0 < left < granted else NEVER
         self.busy_limit = self.busy_threshold = NEVER
-        if units is not None and units.time and self.spec.unit != "time":
+        if units is not None and units.time and self.spec.unit == "totalVolume":
             self._apply_time_quota(units.time, answer.timeQuotaThreshold or 0)
         validity, holding = answer.validityTime, answer.quotaHoldingTime
         self.expires_at = now + validity * NS_PER_S if validity and validity < MAX_SECONDS else NEVER
