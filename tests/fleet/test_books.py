@@ -212,11 +212,11 @@ def test_sessions_that_the_charging_function_lost_begin_anew_and_nothing_is_lost
     """Bursts of traffic with long pauses: the Update after a pause meets 404, and a new Create takes over."""
     usage = {
         "service": "data",
-        "length": "60s",
         "rating_groups": [
             {
                 "rating_group": 300,
                 "requested": "1MB",
+                "volume": "12MB",
                 "throughput": "8Mbps",
                 "burst": {"uniform": {"min": "1s", "max": "3s"}},
                 "pause": {"choice": ["1s", "12s"]},
@@ -233,6 +233,12 @@ def test_sessions_that_the_charging_function_lost_begin_anew_and_nothing_is_lost
     audit = world.audit()
     assert figures(audit, "lost", "double_charged", "in_doubt", "doubted") == {}
     assert audit.balanced
+    used: Counter[str] = Counter()
+    for record in world.records:
+        used[record["key"]] += record["used"]
+    whole = {record["key"] for record in world.records if record["end"] == "completed" and record["used"]}
+    assert Counter(used[key] for key in whole).most_common(1)[0][0] == 12_000_000, "over all of its charging sessions"
+    assert max(used.values()) == 12_000_000, "nothing is used twice because it was reported anew"
     at_release = sum(sum(message.reported().values()) for message in gone if message.operation == "release")
     assert figures(audit, "unreported")["unreported"] >= at_release > 0, "what a 404 to a Release leaves is named"
 

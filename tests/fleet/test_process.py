@@ -370,11 +370,10 @@ async def test_while_the_driver_does_not_read_intervals_add_up_and_nothing_is_lo
             reports.send_snapshot(recorder.cut(number * 500_000_000))
             octets += 5_000
         assert octets > 2 * FULL_PIPE
-        reports.send_kept()
-        reports.send(messages.Bye(worker=0))
+        await Commands(reports).carry_out(messages.Stop().encode())
         reading = asyncio.get_running_loop().run_in_executor(None, read_to_the_end, read_end)
         await reports.aclose()
-        *snapshots, bye = [decode(line) for line in (await reading).splitlines()]
+        *snapshots, _, bye = [decode(line) for line in (await reading).splitlines()]
     assert isinstance(bye, messages.Bye)
     told = [Snapshot.from_wire(report.snapshot) for report in snapshots if isinstance(report, messages.SnapshotReport)]
     assert len(told) < 150, "intervals were kept back"
