@@ -10,6 +10,11 @@ from simulator.fleet.session import LiveSession
 from simulator.measure import Recorder
 from simulator.n40 import End, UsageRecord
 
+SERIES = {
+    unit: (f"units|used|{unit}", f"units|acknowledged|{unit}")
+    for unit in ("totalVolume", "time", "serviceSpecificUnits")
+}
+
 
 class Books:
     """Writes the records of ended sessions, and counts their units."""
@@ -27,8 +32,9 @@ class Books:
         for record in records:
             unit = record.unit
             counters = self._counters
-            counters[f"units|used|{unit}"] += record.used
-            counters[f"units|acknowledged|{unit}"] += record.acknowledged
+            used, acknowledged = SERIES[unit]
+            counters[used] += record.used
+            counters[acknowledged] += record.acknowledged
             line = {
                 "ref": record.reference.decode() or None,
                 "key": f"{subscriber}/{live.session.charging_id}",

@@ -29,6 +29,7 @@ NS_PER_S = 1_000_000_000
 LATEST_START = NS_PER_S
 """An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
 _RELEASE = Operation.RELEASE
+FLAT_OUT_HORIZON = 86_400 * NS_PER_S
 GOOD_ENDS = (End.COMPLETED, End.UNCHARGED)
 METHOD = (b":method", b"POST")
 CONTENT_TYPE = (b"content-type", b"application/json")
@@ -270,22 +271,24 @@ class Fleet:
                 return
             if session.outstanding is not None:
                 return
-            deadline = live.next_deadline()
             if not self.pace.flat_out:
+                deadline = live.next_deadline()
                 if deadline < NEVER:
                     self._schedule.add(self.pace.wall_time(deadline), live)
                 return
-            self._jump(live, deadline)
+            self._jump(live)
 
     @staticmethod
-    def _jump(live: LiveSession, deadline: int) -> None:
-        """Flat out: no waiting; a session with nothing ahead of it is over."""
-        if deadline == NEVER:
-            live.session.stop(live.clock)
-        else:
-            if deadline > live.clock:
-                live.clock = deadline
-            live.on_time(live.clock)
+    def _jump(live: LiveSession) -> None:
+        """Flat out: no waiting; a session that would do nothing for a day is over."""
+        session = live.session
+        until = min(live.ends_at, live.clock + FLAT_OUT_HORIZON)
+        session.on_time(until)
+        if session.outstanding is not None:
+            live.clock = max(live.clock, session.outstanding.due)
+        elif session.end is None:
+            live.clock = until
+            session.stop(until)
 
     def _see_off(self, live: LiveSession, now: int) -> None:
         del self._open[live.slot]
@@ -297,7 +300,7 @@ class Fleet:
     def _count_end(self, live: LiveSession) -> None:
         end = live.session.end
         if end in GOOD_ENDS:
-            self._counters[f"sessions|completed|{live.usage.name}"] += 1
+            self._counters[live.usage.completed] += 1
         else:
             self._counters[f"sessions|failed|{live.usage.name}|{end}"] += 1
         self.books.enter(live, live.session.next_records())
@@ -314,14 +317,12 @@ class Fleet:
     # -- requests -----------------------------------------------------------------------------------------------------
 
     def _send(self, live: LiveSession, request: Request, now: int) -> None:
-        due = now if self.pace.flat_out else min(now, self.pace.wall_time(request.due))
-        live.delivery = Delivery(request, due, self._policy)
+        live.request = request
+        live.due = now if self.pace.flat_out else min(now, self.pace.wall_time(request.due))
         live.first_sent = 0
-        self._attempt(live, live.delivery, now)
+        self._attempt(live, request, request.body, now)
 
-    def _attempt(self, live: LiveSession, delivery: Delivery, now: int) -> None:
-        body = delivery.body
-        request = delivery.request
+    def _attempt(self, live: LiveSession, request: Request, body: bytes, now: int) -> None:
         origin = request.origin if request.origin != self._origin else None
         headers = [
             METHOD,
@@ -335,27 +336,26 @@ class Fleet:
         self._awaiting += 1
         if self._awaiting > self._most_awaiting:
             self._most_awaiting = self._awaiting
-        exchange = Exchange(headers, body, now + delivery.policy.timeout, self._on_done, live)
+        exchange = Exchange(headers, body, now + self._policy.timeout, self._on_done, live)
         self._transmit(live.function, exchange, origin, now)
 
     def _on_done(self, exchange: Exchange, result: Answer | Failure, now: int) -> None:
         self._awaiting -= 1
         live = exchange.context
         assert type(live) is LiveSession
-        delivery = live.delivery
-        if delivery is None or live.session.end is not None:
+        request = live.request
+        if request is None or live.session.end is not None:
             return  # abandoned meanwhile
         if isinstance(self._stamps, NowTimestamps):
             self._stamps.set_now(now - self.pace.t0)
         live.first_sent = live.first_sent or exchange.sent
         if type(result) is Answer:
-            self._on_answer(live, delivery, exchange, result, now)
+            self._on_answer(live, request, exchange, result, now)
         else:
             assert type(result) is Failure
-            self._on_failure(live, delivery, exchange, result, now)
+            self._on_failure(live, request, exchange, result, now)
 
-    def _on_answer(self, live: LiveSession, delivery: Delivery, exchange: Exchange, result: Answer, now: int) -> None:
-        request = delivery.request
+    def _on_answer(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> None:
         location = None
         if request.operation is not _RELEASE:
             for name, value in result.headers:
@@ -363,9 +363,11 @@ class Fleet:
                     location = value
                     break
         answer = read_answer(request.operation, result.status, location, result.body)
-        answer.repeats = delivery.repeats
-        self._series.answered(live, delivery, exchange, answer, now)
-        live.delivery = None
+        if live.delivery is not None:
+            answer.repeats = live.delivery.repeats
+            live.delivery = None
+        self._series.answered(live, request.operation, exchange, answer, now)
+        live.request = None
         moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
         live.end_if_due(moment)
         live.session.on_answer(request.id, answer, moment)
@@ -373,18 +375,17 @@ class Fleet:
             self.books.enter(live, live.session.next_records())
         self._proceed(live, now)
 
-    def _on_failure(
-        self, live: LiveSession, delivery: Delivery, exchange: Exchange, failure: Failure, now: int
-    ) -> None:
+    def _on_failure(self, live: LiveSession, request: Request, exchange: Exchange, failure: Failure, now: int) -> None:
+        delivery = live.delivery = live.delivery or Delivery(request, self._policy)
         safe = failure.safe_to_repeat
         hopeless = safe and failure.kind in NO_ANSWER
         if not hopeless and delivery.again(safe=safe):
-            self._series.repeated(live, delivery, exchange, now)
-            self._attempt(live, delivery, now)
+            self._series.repeated(live, request.operation, exchange, now)
+            self._attempt(live, request, delivery.body, now)
             return
-        self._series.failed(live, delivery, exchange, failure.kind, now)
-        live.delivery = None
+        self._series.failed(live, request.operation, exchange, failure.kind, now)
+        live.request = live.delivery = None
         moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
         live.end_if_due(moment)
-        live.session.on_failure(delivery.request.id, moment, processed=delivery.processed or not safe)
+        live.session.on_failure(request.id, moment, processed=delivery.processed or not safe)
         self._proceed(live, now)

@@ -31,19 +31,16 @@ class Pace:
 class NowTimestamps(Timestamps):
     """Stamps the wall clock whatever the session's own time: for flat-out, where session time has run ahead of it."""
 
-    __slots__ = ("_present",)
-
-    def __init__(self, epoch: int) -> None:
-        super().__init__(epoch)
-        self._present = b""
+    __slots__ = ()
 
     def set_now(self, passed: int) -> None:
         """The wall clock stands at `passed` ns after the start."""
-        self._present = super().stamp(passed)
+        if (self.epoch + passed) // 1_000_000 != self._millisecond:
+            super().stamp(passed)
 
     def stamp(self, now: int) -> bytes:  # noqa: ARG002
         """Return the present moment of the wall clock, whatever `now` is."""
-        return self._present
+        return self._text
 
 
 def timestamps(kind: str, epoch: int, factor: float | None) -> Timestamps:

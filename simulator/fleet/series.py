@@ -6,7 +6,7 @@ from simulator.fleet.session import LiveSession
 from simulator.fleet.usage import SeriesKeys, Usage
 from simulator.http2 import Exchange
 from simulator.measure import Recorder, key
-from simulator.n40 import ChargingAnswer, Delivery, Operation, Outcome
+from simulator.n40 import ChargingAnswer, Operation, Outcome
 
 MAX_CAUSES = 200
 """Causes are the CHF's words; beyond so many different ones the rest is counted together."""
@@ -42,36 +42,37 @@ class Series:
         return SeriesKeys(key("requests", operation, usage, outcome), queue, service, response)
 
     def answered(
-        self, live: LiveSession, delivery: Delivery, exchange: Exchange, answer: ChargingAnswer, now: int
+        self, live: LiveSession, operation: Operation, exchange: Exchange, answer: ChargingAnswer, now: int
     ) -> None:
         """The operation is over: the CHF answered."""
-        keys = live.usage.series[delivery.request.operation, answer.outcome]
+        keys = live.usage.series[operation, answer.outcome]
         self._counters[keys.requests] += 1
-        keys.queue.append((live.first_sent - delivery.due) // 1000)
+        due = live.due
+        keys.queue.append((live.first_sent - due) // 1000)
         keys.service.append((now - exchange.sent) // 1000)
-        keys.response.append((now - delivery.due) // 1000)
+        keys.response.append((now - due) // 1000)
         for group in answer.groups:
             code = group.code
             self._counters[self._codes.get(code) or self._known("result_codes", code, self._codes)] += 1
         if answer.cause:
             self._counters[self._causes.get(answer.cause) or self._known("causes", answer.cause, self._causes)] += 1
 
-    def repeated(self, live: LiveSession, delivery: Delivery, exchange: Exchange, now: int) -> None:
+    def repeated(self, live: LiveSession, operation: Operation, exchange: Exchange, now: int) -> None:
         """An attempt failed and is made again: its service time counts, the operation goes on."""
-        self._counters[key("retransmitted", delivery.request.operation, live.usage.name)] += 1
+        self._counters[key("retransmitted", operation, live.usage.name)] += 1
         if exchange.sent:
-            keys = live.usage.series[delivery.request.operation, Outcome.FAILED]
+            keys = live.usage.series[operation, Outcome.FAILED]
             keys.service.append((now - exchange.sent) // 1000)
 
-    def failed(self, live: LiveSession, delivery: Delivery, exchange: Exchange, kind: str, now: int) -> None:
+    def failed(self, live: LiveSession, operation: Operation, exchange: Exchange, kind: str, now: int) -> None:
         """The operation is over without an answer."""
-        keys = live.usage.series[delivery.request.operation, Outcome.FAILED]
+        keys = live.usage.series[operation, Outcome.FAILED]
         self._counters[keys.requests] += 1
         self._counters["causes|" + kind.upper()] += 1
-        keys.queue.append(((live.first_sent or now) - delivery.due) // 1000)
+        keys.queue.append(((live.first_sent or now) - live.due) // 1000)
         if exchange.sent:
             keys.service.append((now - exchange.sent) // 1000)
-        keys.response.append((now - delivery.due) // 1000)
+        keys.response.append((now - live.due) // 1000)
 
     @staticmethod
     def _known(metric: str, word: str, series: dict[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulator.n40 import ChargingSession, Delivery, OneTimeEvent
+from simulator.n40 import ChargingSession, Delivery, OneTimeEvent, Request
 from simulator.n40.flow import NEVER
 
 if TYPE_CHECKING:
@@ -16,17 +16,20 @@ class LiveSession:
     """One open session of a device.
 
     `ends_at` and `clock` are session time; `clock` is used at flat-out pace only, where each session's time jumps from one
-    deadline to the next. `delivery` is the request on its way, if any.
+    deadline to the next. `request` is on its way, with `due` its intended moment in wall time; `delivery` is None until
+    an attempt fails.
     """
 
     __slots__ = (
         "clock",
         "delivery",
         "device",
+        "due",
         "ends_at",
         "first_sent",
         "function",
         "number",
+        "request",
         "session",
         "slot",
         "usage",
@@ -49,6 +52,8 @@ class LiveSession:
         self.slot = slot
         self.ends_at = ends_at
         self.device = device  # in closed mode, the device that starts another session when this one has ended
+        self.request: Request | None = None
+        self.due = 0
         self.delivery: Delivery | None = None
         self.first_sent = 0
         self.clock = 0

@@ -83,6 +83,7 @@ class Usage:
         "_length",
         "_units",
         "charging",
+        "completed",
         "functions",
         "index",
         "name",
@@ -103,6 +104,7 @@ class Usage:
         self.charging = str(config.charging)
         self.functions = functions
         self.started = f"sessions|started|{name}"
+        self.completed = f"sessions|completed|{name}"
         self._contexts = contexts
         self._length = config.length
         self._units = config.units

@@ -26,11 +26,10 @@ class Delivery:
     was; one that may have been processed is marked as a repeat, for the rest of its life.
     """
 
-    __slots__ = ("due", "policy", "processed", "repeats", "request", "unprocessed")
+    __slots__ = ("policy", "processed", "repeats", "request", "unprocessed")
 
-    def __init__(self, request: Request, due: int, policy: DeliveryPolicy) -> None:
+    def __init__(self, request: Request, policy: DeliveryPolicy) -> None:
         self.request = request
-        self.due = due
         self.policy = policy
         self.repeats = 0
         self.unprocessed = 0
