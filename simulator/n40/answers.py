@@ -12,6 +12,8 @@ import orjson
 from simulator.n40.request import Operation
 
 MAX_LOCATION = 2048
+NO_REFERENCE = (b"", b"chargingdata")
+"""Last segments of a Location that names no session: free5GC answers an event with that of the collection."""
 NOT_IN_A_URI = re.compile(rb"[^!-~]")
 
 
@@ -196,7 +198,8 @@ def _read_location(location: bytes, answer: ChargingAnswer) -> None:
         path = slash + tail
     path = path.rstrip(b"/")
     answer.reference = path.rpartition(b"/")[2]
-    if not answer.reference:
+    if answer.reference.lower() in NO_REFERENCE:
+        answer.reference = b""
         raise UnreadableError("Location names no charging session")
     if path.startswith(b"/"):
         answer.path = path

@@ -223,7 +223,7 @@ class Chf:
             location = self.location
         body = {"invocationTimeStamp": "2026-11-22T10:00:00Z", "invocationSequenceNumber": 0}
         if information:
-            body["multipleUnitInformation"] = list(information)  # type: ignore[assignment]
+            body["multipleUnitInformation"] = list(information)
         self.says(status, orjson.dumps(body) if status != 204 else b"", location=location, after=after)
 
     def refuses(self, status: int, cause: str | None = None, *, after: float = 0.0, repeats: int = 0) -> None:
@@ -311,4 +311,4 @@ class Smf:
 
 def delivery(body: bytes = b'{"a":1}', repeats: int = 1) -> Delivery:
     request = Request(0, Operation.CREATE, 0, 0, RESOURCE, body)
-    return Delivery(request, 0, DeliveryPolicy(timeout=10 * S, repeats=repeats))
+    return Delivery(request, DeliveryPolicy(timeout=10 * S, repeats=repeats))
