@@ -199,10 +199,9 @@ class Chf:
     def _update(self, reference: bytes, body: bytes, now: int) -> Reply:
         request = requests.read_report(body)
         session = self.sessions.get(reference)
-        known = self._known(reference, session, "update", request.sequence)
-        if known is not None:
-            return known.reply()
-        session = self._check_session(reference, session, request)
+        if session is None or request.sequence <= session.sequence:
+            return self._repeated(reference, session, "update", request)
+        _check_belonging(session, request)
         information = self._charge(session, request.usages)
         self.sessions.touch(session, now)
         answer = Answer("update", 200, request.sequence, self._timestamps.text(now), information)
@@ -212,10 +211,9 @@ class Chf:
     def _release(self, reference: bytes, body: bytes, now: int) -> Reply:
         request = requests.read_report(body)
         session = self.sessions.get(reference)
-        known = self._known(reference, session, "release", request.sequence)
-        if known is not None:
-            return known.reply()
-        session = self._check_session(reference, session, request)
+        if session is None or request.sequence <= session.sequence:
+            return self._repeated(reference, session, "release", request)
+        _check_belonging(session, request)
         for usage in request.usages:
             if usage.containers:
                 quota = session.quota(usage.rating_group) or self._open_quota(session, usage)
@@ -226,28 +224,19 @@ class Chf:
         self._end(session, "released")
         return answer.reply()
 
-    def _known(self, reference: bytes, session: Session | None, operation: str, sequence: int) -> Answer | None:
-        """The answer to a repeat, of an open session or one that was just released."""
+    def _repeated(self, reference: bytes, session: Session | None, operation: str, request: Report) -> Reply:
+        """The answer that a request of an open session, or of one that was just released, was given before."""
         history = self._closed.get(reference) if session is None else session.answers
-        known = None if history is None else history.find(operation, sequence)
+        known = None if history is None else history.find(operation, request.sequence)
         if known is not None:
             self.requests[operation, "repeated"] += 1
-        return known
-
-    def _check_session(self, reference: bytes, session: Session | None, request: Report) -> Session:
+            return known.reply()
         if session is None:
-            raise Problem(
-                404, "CONTEXT_NOT_FOUND", f"there is no charging session {reference.decode('ascii', 'replace')}"
-            )
-        if request.subscriber and request.subscriber != session.account.subscriber:
-            reason = "is not the subscriber of this charging session"
-            raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/subscriberIdentifier", reason)])
-        if request.sequence <= session.sequence:
-            reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
-            raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
-        if len(session.quotas) + len(request.usages) > MAX_RATING_GROUPS:
-            _bound_rating_groups(session, request)
-        return session
+            detail = f"there is no charging session {reference.decode('ascii', 'replace')}"
+            raise Problem(404, "CONTEXT_NOT_FOUND", detail)
+        _check_subscriber(session, request)
+        reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
+        raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
 
     def _remember(self, session: Session, answer: Answer) -> AnswerHistory:
         self.sequence_gaps += answer.sequence > session.sequence + 1
@@ -328,6 +317,20 @@ def _check_form(headers: Iterable[Header], body: bytes) -> None:
                     415, None, "the body must be application/json", headers=[(b"accept", b"application/json")]
                 )
             return
+
+
+def _check_belonging(session: Session, request: Report) -> None:
+    """Whether a new report can be one of this session."""
+    if request.subscriber != session.account.subscriber:
+        _check_subscriber(session, request)
+    if len(session.quotas) + len(request.usages) > MAX_RATING_GROUPS:
+        _bound_rating_groups(session, request)
+
+
+def _check_subscriber(session: Session, request: Report) -> None:
+    if request.subscriber and request.subscriber != session.account.subscriber:
+        reason = "is not the subscriber of this charging session"
+        raise Problem(400, "OPTIONAL_IE_INCORRECT", reason, invalid=[("/subscriberIdentifier", reason)])
 
 
 def _bound_rating_groups(session: Session, request: Report) -> None:

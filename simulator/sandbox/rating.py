@@ -192,7 +192,9 @@ class Quota:
         self.reserved = growth
         balance.reserved += growth
         group.reserved += growth
-        final = growth == available or group.cost(self.units + wanted + 1) - self.debited > available
+        final = growth == available
+        if not (final or group.is_plain):
+            final = group.cost(self.units + wanted + 1) - self.debited > available
         return group.granted(wanted, final)
 
     def _grant_free(self, wanted: int) -> bytes:
