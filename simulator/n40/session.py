@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from simulator.n40 import triggers
 from simulator.n40.answers import Action, ChargingAnswer, Outcome
@@ -55,8 +56,7 @@ class SessionContext:
     first_sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(NamedTuple):
     """What one charging session (or one-time event) used and reported in one rating group, for the audit.
 
     `used` comes from the usage model; `reported` is what was handed over for sending, `acknowledged` what the CHF confirmed,
