@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 
 import orjson
+from msgspec import Struct
 
 Header = tuple[bytes, bytes]
 
@@ -28,15 +29,12 @@ _TITLES = {
 _NS_PER_MS = 1_000_000
 
 
-class Reply:
+class Reply(Struct, gc=False):
     """A complete HTTP answer: status, header fields (without pseudo headers) and body."""
 
-    __slots__ = ("body", "headers", "status")
-
-    def __init__(self, status: int, headers: list[Header], body: bytes) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
+    status: int
+    headers: list[Header]
+    body: bytes
 
     def header(self, name: bytes) -> bytes | None:
         """The value of the first header field of that name, None if there is none."""
@@ -86,32 +84,20 @@ class Problem(Exception):  # noqa: N818 - the specification's word (RFC 9457), a
         return Reply(self.status, [_PROBLEM_JSON, *self.headers], orjson.dumps(details))
 
 
-class Answer:
+class Answer(Struct, gc=False):
     """An answer that can be given again: `reply()` makes the same octets every time."""
 
-    __slots__ = ("at", "base", "information", "operation", "reference", "refusal", "sequence", "stamp", "status")
-
-    def __init__(
-        self,
-        operation: str,
-        status: int,
-        sequence: int,
-        stamp: bytes,
-        information: Sequence[bytes] = (),
-        reference: bytes | None = None,
-        base: bytes = b"",
-        refusal: Reply | None = None,
-    ) -> None:
-        self.at = 0
-        self.operation = operation
-        self.status = status
-        self.sequence = sequence
-        self.stamp = stamp
-        self.information = information
-        self.reference = reference
-        self.base = base
-        """What stands before the reference in `Location`; shared, because a location of its own is 80 octets."""
-        self.refusal = refusal
+    operation: str
+    status: int
+    sequence: int
+    stamp: bytes
+    information: Sequence[bytes] = ()
+    reference: bytes | None = None
+    base: bytes = b""
+    """What stands before the reference in `Location`; shared, because a location of its own is 80 octets."""
+    refusal: Reply | None = None
+    at: int = 0
+    """When it was given (ns)."""
 
     def reply(self) -> Reply:
         """The HTTP reply."""

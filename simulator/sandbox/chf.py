@@ -23,6 +23,7 @@ from simulator.sandbox.tariffs import Tariffs
 
 COLLECTION = b"/nchf-convergedcharging/v3/chargingdata"
 _ITEMS = COLLECTION + b"/"
+_JSON = (b"content-type", b"application/json")
 _ACTIONS = {b"update": "update", b"release": "release"}
 EXPIRIES_A_TURN = 1000
 MAX_BODY = 1 << 20
@@ -310,9 +311,11 @@ def _route(method: bytes, path: bytes) -> tuple[str, bytes]:
 def _check_form(headers: Iterable[Header], body: bytes) -> None:
     if len(body) > MAX_BODY:
         raise Problem(413, None, f"the body is larger than {MAX_BODY} octets")
+    if _JSON in headers:
+        return
     for name, value in headers:
         if name == b"content-type":
-            if value != b"application/json" and value.partition(b";")[0].strip().lower() != b"application/json":
+            if value.partition(b";")[0].strip().lower() != _JSON[1]:
                 raise Problem(
                     415, None, "the body must be application/json", headers=[(b"accept", b"application/json")]
                 )

@@ -161,13 +161,14 @@ class Quota:
         self.debited += growth
         group.debited += growth
         balance.used += growth
-        self._unreserve(min(growth, self.reserved))
+        if self.reserved:
+            self._reserve(balance, self.reserved - growth if growth < self.reserved else 0)
 
     def give_back(self) -> None:
         """Ends the grant; what was reserved for it is available again."""
         self.granted = 0
-        if self.reserved:
-            self._unreserve(self.reserved)
+        if self.balance is not None:
+            self._reserve(self.balance, 0)
 
     def grant(self, wanted: int) -> bytes:
         """Replaces the grant and its reservation by a new one; returns the entry of `multipleUnitInformation`.
@@ -178,20 +179,17 @@ class Quota:
         balance = self.balance
         if balance is None:
             return self._grant_free(wanted)
-        if self.reserved:
-            self._unreserve(self.reserved)
         wanted = min(wanted or group.grant, group.max_grant)
-        available = balance.total - balance.reserved - balance.used
+        available = balance.total - balance.reserved - balance.used + self.reserved
         growth = group.cost(self.units + wanted) - self.debited
         if growth > available:
             wanted = group.affordable(self.units, self.debited + available)
             if not wanted:
+                self._reserve(balance, 0)
                 return not_granted(self.number, b"QUOTA_LIMIT_REACHED")
             growth = group.cost(self.units + wanted) - self.debited
         self.granted = wanted
-        self.reserved = growth
-        balance.reserved += growth
-        group.reserved += growth
+        self._reserve(balance, growth)
         final = growth == available
         if not (final or group.is_plain):
             final = group.cost(self.units + wanted + 1) - self.debited > available
@@ -219,11 +217,12 @@ class Quota:
         self.debit(wanted)
         return event_granted(self.number, group.unit, wanted)
 
-    def _unreserve(self, cost: int) -> None:
-        assert self.balance is not None
-        self.reserved -= cost
-        self.balance.reserved -= cost
-        self.group.reserved -= cost
+    def _reserve(self, balance: Balance, cost: int) -> None:
+        """Holds back that much instead of what was held back so far."""
+        growth = cost - self.reserved
+        self.reserved = cost
+        balance.reserved += growth
+        self.group.reserved += growth
 
 
 def not_granted(rating_group: int, result_code: bytes) -> bytes:
