@@ -1,0 +1,116 @@
+"""Pools of a fleet over real sockets: the target's, and those of origins that a CHF names in Location."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import anyio
+import pytest
+
+from simulator.config import load_profile
+from simulator.fleet.connections import MAX_ORIGINS, FleetConnections
+from simulator.fleet.draws import seed_key
+from simulator.fleet.network_functions import NetworkFunction, build_network_functions
+from simulator.http2 import Answer, Exchange, Failure, FailureKind, Server, ServerRequest, Target
+
+pytestmark = pytest.mark.anyio
+SECOND = 1_000_000_000
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@asynccontextmanager
+async def chf(status: int) -> AsyncIterator[Server]:
+    """A server that answers everything with a status."""
+
+    def answer(request: ServerRequest) -> None:
+        request.respond(status, [], b"")
+
+    server = await Server.serve(answer, "127.0.0.1", 0)
+    try:
+        yield server
+    finally:
+        await server.aclose()
+
+
+class Smf:
+    """One network function that sends requests and waits for their results."""
+
+    def __init__(self, connections: FleetConnections, function: NetworkFunction) -> None:
+        self.connections = connections
+        self.function = function
+
+    async def asks(self, origin: bytes | None) -> Answer | Failure:
+        results: list[Answer | Failure] = []
+        done = anyio.Event()
+
+        def on_done(exchange: Exchange, result: Answer | Failure, now: int) -> None:
+            results.append(result)
+            done.set()
+
+        now = time.monotonic_ns()
+        headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"chf"), (b":path", b"/")]
+        self.connections.transmit(self.function, Exchange(headers, b"{}", now + 5 * SECOND, on_done), origin, now)
+        with anyio.fail_after(10):
+            await done.wait()
+        return results[0]
+
+
+@asynccontextmanager
+async def smf(target: Server) -> AsyncIterator[Smf]:
+    profile = load_profile("how-to")
+    functions = [each for group in build_network_functions(profile, 0).values() for each in group]
+    connections = FleetConnections(
+        Target(scheme="http", host="127.0.0.1", port=target.port),
+        profile.connections,
+        codec="ngh2",
+        tls=None,
+        key=seed_key(1),
+    )
+    await connections.open(functions[:1])
+    try:
+        yield Smf(connections, functions[0])
+    finally:
+        await connections.aclose()
+
+
+def status(result: Answer | Failure) -> int:
+    assert isinstance(result, Answer), result
+    return result.status
+
+
+async def test_requests_go_to_the_origin_that_the_location_named() -> None:
+    async with chf(200) as one, chf(204) as other, smf(one) as sender:
+        origin = f"http://127.0.0.1:{other.port}".encode()
+        assert status(await sender.asks(None)) == 200
+        assert status(await sender.asks(origin)) == 204
+        assert status(await sender.asks(origin)) == 204
+        assert other.statistics().accepted == 2  # one pool of its own, with the profile's connections
+
+
+async def test_an_origin_that_cannot_be_reached_fails_its_requests_and_is_tried_again() -> None:
+    async with chf(200) as one, chf(204) as other, smf(one) as sender:
+        origin = f"http://127.0.0.1:{other.port}".encode()
+        await other.aclose()
+        for _ in range(2):
+            result = await sender.asks(origin)
+            assert isinstance(result, Failure)
+            assert (result.kind, result.safe_to_repeat) == (FailureKind.CONNECT_FAILED, True)
+            assert "refused" in result.detail
+
+
+async def test_origins_are_bounded_and_what_comes_beyond_stays_with_the_target() -> None:
+    async with chf(200) as one, AsyncExitStack() as stack, smf(one) as sender:
+        others = [await stack.enter_async_context(chf(204)) for _ in range(MAX_ORIGINS + 1)]
+        answers = [status(await sender.asks(f"http://127.0.0.1:{other.port}".encode())) for other in others]
+        assert answers == [204] * MAX_ORIGINS + [200]
+
+
+async def test_an_origin_that_is_none_is_left_to_the_target() -> None:
+    async with chf(200) as one, smf(one) as sender:
+        assert status(await sender.asks(b"http://nowhere:port")) == 200
