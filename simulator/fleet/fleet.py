@@ -94,11 +94,12 @@ class Fleet:
         self.recorder = recorder
         self.books = Books(recorder, write_record)
         self.functions = build_network_functions(profile, share.index)
-        self._stamps = timestamps(profile.timestamps, epoch, profile.pace)
+        stamps = timestamps(profile.timestamps, epoch, profile.pace)
+        self._present = stamps if isinstance(stamps, NowTimestamps) else None  # has to be told the time
         self._origin = destination.origin
         self._scheme = (b":scheme", destination.scheme)
         self._authority = (b":authority", destination.authority)
-        self._usages = build_usages(profile, self.functions, self._stamps, destination.resource)
+        self._usages = build_usages(profile, self.functions, stamps, destination.resource)
         self._series = Series(recorder, self._usages)
         self._population = Population(profile, seed, share.index, share.workers)
         self._transmit = transmit
@@ -166,8 +167,8 @@ class Fleet:
 
     def on_time(self, now: int) -> None:
         """Start what is due and let time pass for the sessions that asked to be woken."""
-        if isinstance(self._stamps, NowTimestamps):
-            self._stamps.set_now(now - self.pace.t0)
+        if self._present is not None:
+            self._present.set_now(now - self.pace.t0)
         start = self._next_start
         while start is not None and self.pace.t0 + start.moment <= now:
             self._begin(start, now)
@@ -346,14 +347,14 @@ class Fleet:
         request = live.request
         if request is None or live.session.end is not None:
             return  # abandoned meanwhile
-        if isinstance(self._stamps, NowTimestamps):
-            self._stamps.set_now(now - self.pace.t0)
-        live.first_sent = live.first_sent or exchange.sent
-        if type(result) is Answer:
-            self._on_answer(live, request, exchange, result, now)
-        else:
-            assert type(result) is Failure
+        if self._present is not None:
+            self._present.set_now(now - self.pace.t0)
+        if not live.first_sent:
+            live.first_sent = exchange.sent
+        if isinstance(result, Failure):
             self._on_failure(live, request, exchange, result, now)
+        else:
+            self._on_answer(live, request, exchange, result, now)
 
     def _on_answer(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> None:
         location = None
@@ -369,10 +370,12 @@ class Fleet:
         self._series.answered(live, request.operation, exchange, answer, now)
         live.request = None
         moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
-        live.end_if_due(moment)
-        live.session.on_answer(request.id, answer, moment)
-        if live.session.lost_records:
-            self.books.enter(live, live.session.next_records())
+        if moment >= live.ends_at:
+            live.end()
+        session = live.session
+        session.on_answer(request.id, answer, moment)
+        if session.lost is not None:
+            self.books.enter(live, session.next_records())
         self._proceed(live, now)
 
     def _on_failure(self, live: LiveSession, request: Request, exchange: Exchange, failure: Failure, now: int) -> None:
@@ -386,6 +389,7 @@ class Fleet:
         self._series.failed(live, request.operation, exchange, failure.kind, now)
         live.request = live.delivery = None
         moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
-        live.end_if_due(moment)
+        if moment >= live.ends_at:
+            live.end()
         live.session.on_failure(request.id, moment, processed=delivery.processed or not safe)
         self._proceed(live, now)

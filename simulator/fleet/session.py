@@ -63,11 +63,10 @@ class LiveSession:
         deadline = self.session.next_deadline()
         return deadline if deadline < self.ends_at else self.ends_at
 
-    def end_if_due(self, now: int) -> None:
-        """An answer comes at `now`: a PDU session whose end has passed while it was awaited ended at exactly that moment."""
-        if now >= self.ends_at:
-            self.session.stop(self.ends_at)
-            self.ends_at = NEVER
+    def end(self) -> None:
+        """A PDU session whose end passed while an answer was awaited ended at exactly that moment."""
+        self.session.stop(self.ends_at)
+        self.ends_at = NEVER
 
     def on_time(self, now: int) -> None:
         """Let session time pass; a PDU session that has reached its end is stopped at exactly that moment."""

@@ -33,6 +33,9 @@ class OneTimeEvent:
     uses nothing (no message is sent on credit), and its units are in doubt.
     """
 
+    lost = None
+    """An event is over with its only answer: nothing is lost on the way."""
+
     __slots__ = (
         "_unsent",
         "acknowledged",
@@ -70,11 +73,6 @@ class OneTimeEvent:
             self._unsent = False
             return self.outstanding
         return None
-
-    @property
-    def lost_records(self) -> bool:
-        """An event is over with its only answer; nothing is lost on the way."""
-        return False
 
     def next_records(self) -> list[UsageRecord]:
         """Return what it used and reported, once it is over."""

@@ -24,7 +24,7 @@ class TrafficSource(Protocol):
 class Flow:
     """Traffic of one rating group in session time.
 
-    Units accumulate as floor(rate x time) inside a burst, so that a crossing has one exact moment and one exact count, however
+    Units accumulate as floor(rate x time) over all bursts, so that a crossing has one exact moment and one exact count, however
     late the clock is looked at. A flow whose quota is used up stands still inside its burst; a pause runs on by itself.
     `volume` is what the flow wants in all (NEVER: no bound).
     """
@@ -44,7 +44,7 @@ class Flow:
         self.first_use = NEVER  # moments of the first and last use in this container
         self.last_use = 0
         self.index = -1
-        self.base = 0  # units used before this burst
+        self.base = 0  # RATE_UNITths of a unit used before this burst
         self.elapsed = 0  # ns into this burst and its pause
         self.active = 0
         self.rate = 1
@@ -55,7 +55,7 @@ class Flow:
     def _next_burst(self) -> None:
         self.active_ns += self.active
         self.index += 1
-        self.base = self.used
+        self.base += self.rate * self.active
         self.elapsed = 0
         self.active, self.rate, pause = self.source.burst(self.key, self.index)
         self.length = self.active + pause
@@ -76,8 +76,8 @@ class Flow:
 
     def _crossing(self, limit: int, busy_limit: int) -> int:
         """Ns into this burst at which `limit` units or `busy_limit` ns of traffic are reached, maybe after its end."""
-        # The smallest n with base + floor(rate * n / 1e12) >= limit.
-        end = -((self.base - limit) * RATE_UNIT // self.rate)
+        # The smallest n with floor((base + rate * n) / 1e12) >= limit.
+        end = -((self.base - limit * RATE_UNIT) // self.rate)
         if busy_limit != NEVER and end > busy_limit - self.active_ns:
             return busy_limit - self.active_ns
         return end
@@ -108,6 +108,19 @@ class Flow:
         self.clock = now
         if limit > self.volume:
             limit = self.volume
+        elapsed = self.elapsed + left
+        if elapsed < self.active and self.used < limit and busy_limit == NEVER:
+            # The usual case: inside one burst, short of the limit.
+            used = (self.base + self.rate * elapsed) // RATE_UNIT
+            if used < limit:
+                if self.first_use == NEVER:
+                    self.first_use = now - left
+                self.elapsed, self.used, self.last_use = elapsed, used, now
+                return
+        self._advance_stepwise(now, left, limit, busy_limit)
+
+    def _advance_stepwise(self, now: int, left: int, limit: int, busy_limit: int) -> None:
+        """The same from burst to burst and up to a limit, `left` ns in all."""
         while left > 0:
             if self.elapsed < self.active:
                 end = self._crossing(limit, busy_limit)
@@ -119,7 +132,7 @@ class Flow:
                 if self.first_use == NEVER:
                     self.first_use = now - left
                 self.elapsed += step
-                used = self.base + self.rate * self.elapsed // RATE_UNIT
+                used = (self.base + self.rate * self.elapsed) // RATE_UNIT
                 self.used = used if used < limit else limit
                 self.last_use = now - left + step
             elif self.used >= self.volume:

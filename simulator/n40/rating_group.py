@@ -214,7 +214,9 @@ class RatingGroup:
         if answer.final:
             self.final = True
             self.threshold = self.busy_threshold = NEVER
-        self._check_quota(now)
+        used = self.flow.used
+        if used >= self.limit or used >= self.threshold or self.busy_limit != NEVER:
+            self._check_quota(now)
 
     def _apply_time_quota(self, seconds: int, left: int) -> None:
         """A time quota beside a volume: whichever is reached first ends the grant."""

@@ -151,11 +151,6 @@ class ChargingSession:
             return self.outstanding
         return None
 
-    @property
-    def lost_records(self) -> bool:
-        """Whether the CHF lost a charging session whose records are to be fetched."""
-        return self.lost is not None
-
     def next_records(self) -> list[UsageRecord]:
         """Return the records of charging sessions that are over, once."""
         records = self.lost or []
@@ -218,7 +213,8 @@ class ChargingSession:
             self._on_success(request, answer, now)
         else:
             self._on_refusal(request, answer, now)
-        self._go_on(now)
+        if self.end is None and self.outstanding is None:
+            self._go_on(now)
 
     def on_failure(self, request_id: int, now: int, *, processed: bool) -> None:
         """No answer will come. `processed` tells whether the CHF may have acted on the request all the same."""
@@ -266,18 +262,18 @@ class ChargingSession:
         self._at = now
 
     def _on_success(self, request: Request, answer: ChargingAnswer, now: int) -> None:
-        self._settle(charged=True, doubt=False)
-        if request.operation is _RELEASE:
-            self._finish(self.verdict or End.COMPLETED)
-            return
         if answer.reference:
             self._take_reference(answer)
         for group in self.groups:
+            group.acknowledged += group.pending
+            group.pending = group.pending_busy = 0
             if group.asked:
                 group.asked = False
                 if group.state is not _STOPPED:
                     self._apply(group, answer, request, now)
-        if answer.outcome is not _OK:
+        if request.operation is _RELEASE:
+            self._finish(self.verdict or End.COMPLETED)
+        elif answer.outcome is not _OK:
             for information in answer.groups:
                 if information.refused:
                     self._stop_group(information.ratingGroup, information.code)
@@ -388,30 +384,28 @@ class ChargingSession:
 
     def _go_on(self, now: int) -> None:
         """After an answer: release if the session is to stop, else report what fired meanwhile."""
-        if self.end is not None or self.outstanding is not None or self.retry_at != NEVER:
-            if self.retry_at != NEVER and self.stopping:
+        if self.retry_at != NEVER:
+            if self.stopping:
                 self._finish(End.DENIED)
-            return
-        if self.stopping:
+        elif self.stopping:
             self._release(now)
         else:
             self._act(now)
 
     def _act(self, now: int) -> None:
         """Report what has fired; release when all is used, or nothing may be used any more."""
-        fired = stopped = finished = 0
         for group in self.groups:
             if group.trigger is not None:
-                fired += 1
-            elif group.state is _STOPPED:
-                stopped += 1
-            elif group.flow.finished:
-                finished += 1
-        if fired == 0 and stopped + finished == len(self.groups):
-            if finished or self.context.release_when_stopped:
-                self._release(now)
-        elif fired:
-            self._update(now)
+                self._update(now)
+                return
+        finished = False
+        for group in self.groups:
+            if group.state is not _STOPPED:
+                if group.flow.used < group.flow.volume:
+                    return
+                finished = True
+        if finished or self.context.release_when_stopped:
+            self._release(now)
 
     # -- requests -----------------------------------------------------------------------------------------------------
 
