@@ -29,10 +29,10 @@ class Table:
         left, used, index = moment - self.delay, 0, 0
         while left > 0:
             active, rate, pause = self.bursts[index % len(self.bursts)]
-            used += rate * min(left, active) // RATE_UNIT
+            used += rate * min(left, active)
             left -= active + pause
             index += 1
-        return min(used, volume)
+        return min(used // RATE_UNIT, volume)
 
 
 tables = st.builds(
@@ -126,6 +126,12 @@ def test_two_units_a_minute_are_a_rate_as_well() -> None:
     flow = Flow(Table(((1000 * S, 33, 0),)), b"", 0)
     flow.advance(600 * S, NEVER)
     assert flow.used == 19
+
+
+def test_what_a_burst_leaves_of_a_unit_is_carried_into_the_next() -> None:
+    flow = Flow(Table(((10 * S, 33, 20 * S),)), b"", 0)
+    flow.advance(3 * 30 * S + 10 * S, NEVER)
+    assert flow.used == 1  # four times 0.33
 
 
 def test_a_flow_that_has_ended_uses_nothing_more() -> None:

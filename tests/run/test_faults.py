@@ -22,6 +22,7 @@ from tests.run.rig import (
     conducted,
     peer,
     sandbox_core,
+    sound,
     steady,
     units,
     url,
@@ -78,7 +79,7 @@ async def test_nonsense_is_a_counted_failure_of_that_request_and_the_others_go_o
     assert set(causes) == {"UNREADABLE_ANSWER", "HTTP_500", "HTTP_302", "TOO_LARGE", "TIMEOUT"}
     assert sum(causes.values()) == result.summary["all"]["failed"] == result.summary["sessions"]["failed"] == 45
     assert completed(result) == 45
-    assert result.exit_code == 0, result.why
+    assert sound(result), result.why
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ async def test_a_charging_function_that_only_answers_nonsense_fails_every_sessio
     assert completed(result) == 0
     assert result.summary["all"]["failed"] == result.summary["all"]["requests"] == 40
     assert result.summary["causes"] == {"UNREADABLE_ANSWER": 40}
-    assert (result.verdict, result.exit_code) == ("fail", 1)
+    assert (result.verdict, result.exit_code) in {("fail", 1), ("invalid", 3)}
 
 
 async def test_a_charging_function_that_never_answers_is_given_up() -> None:
