@@ -198,11 +198,14 @@ async def test_a_stop_leaves_sessions_open_and_says_how_many(drive: Drive, chf: 
     await driver.tell(start())
     await driver.hear(messages.SnapshotReport)
     await driver.tell(messages.Drain(timeout_s=60), messages.Stop())
-    assert (await driver.hear(messages.Drained)).open == len(chf.sessions) > 40
+    left = (await driver.hear(messages.Drained)).open
+    # The drain may have sent its first release, which the CHF then answers to nobody.
+    assert len(chf.sessions) <= left <= len(chf.sessions) + 1
+    assert left > 40
     assert await driver.hear_the_end() == 0
     assert driver.kinds().count("drained") == 1
     ends = [orjson.loads(line)["end"] for line in driver.records.read_bytes().splitlines()]
-    assert ends.count("open") == len(chf.sessions)
+    assert ends.count("open") == left
 
 
 @pytest.mark.parametrize("configured", [False, True])
