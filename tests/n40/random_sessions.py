@@ -34,12 +34,13 @@ from simulator.n40 import (
 )
 from simulator.n40.delivery import MAX_UNPROCESSED
 from simulator.n40.flow import NEVER
-from tests.n40.trace import EPOCH, RESOURCE, S, messages
+from tests.n40.trace import EPOCH, MB, RESOURCE, S, messages
 
 MAX_REQUESTS = 30
 """After so many the PDU session is stopped."""
-MAX_STEPS = 500
-"""After so many the PDU session is stopped as well: very slow traffic may take years."""
+LONGEST = 600 * S
+"""Then as well: very slow traffic may take years."""
+MAX_STEPS = 20_000
 UNITS = ("totalVolume", "time", "serviceSpecificUnits")
 THRESHOLDS = {
     "totalVolume": "volumeQuotaThreshold",
@@ -87,7 +88,7 @@ class Information:
 
     missing: bool = False
     code: str | None = "SUCCESS"
-    amount: int | None = 10_000_000
+    amount: int | None = 10
     share: float = 0.0
     seconds: int | None = None
     validity: int = 0
@@ -119,13 +120,15 @@ class Plan:
     first_sequence: int = 0
 
 
+SCALE = st.sampled_from([MB, MB, MB, 1, 333_333])
+"""A second's worth of octets, where it is one of the other units."""
 seconds = st.sampled_from([0, 1, 10**6, S // 3, S, 7 * S, 40 * S])
 traffics = st.builds(
     Traffic,
     st.lists(
         st.tuples(
             st.sampled_from([S // 3, S, 20 * S, 1000 * S]),
-            st.sampled_from([1, 1500, 10**6, 10**9, 3 * 10**9, 10**11]),
+            st.sampled_from([1, 500, 1000, 1000, 3000, 10**5, 10**9]),
             seconds,
         ),
         min_size=1,
@@ -140,12 +143,15 @@ traffics = st.builds(
 def group_plans(draw: st.DrawFn, rating_group: int) -> GroupPlan:
     unit = draw(st.sampled_from(UNITS))
     traffic = draw(traffics)
+    bursts = traffic.bursts
+    if unit == "totalVolume":
+        bursts = tuple((active, rate * draw(SCALE), pause) for active, rate, pause in bursts)
     return GroupPlan(
         rating_group,
         unit,
         draw(st.none() | st.sampled_from([0, 1, 60, 10**7])),
-        Traffic(traffic.bursts, traffic.delay, steady=unit == "time"),
-        draw(st.sampled_from([1, 30, 10**6, 10**8, NEVER])),
+        Traffic(bursts, traffic.delay, steady=unit == "time"),
+        draw(st.sampled_from([NEVER, NEVER, 1, 30, 10**6, 10**8])),
     )
 
 
@@ -160,7 +166,8 @@ codes = st.sampled_from(
         "NEW_CODE",
     ]
 )
-amounts = st.sampled_from([None, 0, 1, 2, 60, 1000, 10**6, 10**6, 10**7, 10**7, 10**8, (1 << 64) - 1])
+amounts = st.sampled_from([10, 10, 5, 60, 1, 2, 3600, 0, None, 1 << 43])
+"""In seconds' worth."""
 informations = st.builds(
     Information,
     missing=st.sampled_from([False] * 9 + [True]),
@@ -172,14 +179,18 @@ informations = st.builds(
     holding=st.sampled_from([0, 0, 1, 20]),
     final=st.sampled_from([None, None, None, None, None, "", "TERMINATE"]),
 )
-fates = st.lists(st.sampled_from(["timeout", "lost", "refused"]), max_size=3).map(tuple)
+fates = st.sampled_from([False] * 9 + [True]).flatmap(
+    lambda foul: (
+        st.lists(st.sampled_from(["timeout", "lost", "refused"]), max_size=3).map(tuple) if foul else st.just(())
+    )
+)
 latencies = st.sampled_from([0, 1, 5 * 10**6, S // 2, 3 * S, 40 * S])
 locations = st.sampled_from(["path", "absolute", "bare", "elsewhere"])
 successes = st.builds(
     Reply,
     information=st.lists(informations, min_size=1, max_size=3).map(tuple),
     location=locations,
-    fates=st.just(()) | fates,
+    fates=fates,
     latency=latencies,
 )
 CAUSES = (
@@ -191,7 +202,7 @@ problems = st.builds(
     status=st.sampled_from([400, 403, 404, 410, 408, 413, 429, 500, 503, 307]),
     content=st.sampled_from([b"", b"<html>"])
     | st.sampled_from([b'{"cause":"%b"}' % cause.encode() for cause in CAUSES]),
-    fates=st.just(()) | fates,
+    fates=fates,
     latency=latencies,
 )
 garbage = st.builds(
@@ -201,13 +212,14 @@ garbage = st.builds(
     location=st.sampled_from(["path", "none", "bad"]),
     latency=latencies,
 )
-replies = st.one_of(successes, successes, successes, successes, problems, garbage)
+KINDS = {"success": successes, "problem": problems, "garbage": garbage}
+replies = st.sampled_from(["success"] * 12 + ["problem"] * 2 + ["garbage"]).flatmap(KINDS.__getitem__)
 plans = st.builds(
     Plan,
     groups=st.integers(1, 3).flatmap(lambda count: st.tuples(*(group_plans(300 + 10 * n) for n in range(count)))),
     replies=st.lists(replies, min_size=1, max_size=12).map(tuple),
     bearer=st.sampled_from(sorted(BEARERS)),
-    stop_at=st.sampled_from([NEVER, 0, 1, 3 * S, 50 * S]) | st.integers(0, 100 * S),
+    stop_at=st.sampled_from([NEVER, NEVER, 0, 1, 3 * S, 50 * S, 200 * S]) | st.integers(0, 100 * S),
     repeats=st.integers(0, 2),
     retry_after=st.sampled_from([S, 30 * S]),
     release_when_stopped=st.booleans(),
@@ -236,7 +248,7 @@ class Life:
         self.plan = plan
         self.looks = looks
         self.now = 0
-        self.stop_at = plan.stop_at
+        self.stop_at = min(plan.stop_at, LONGEST)
         self.stopped = False
         self.stamps = Timestamps(EPOCH)
         context = SessionContext(
@@ -260,9 +272,7 @@ class Life:
 
     def run(self) -> Life:
         self.session.start(0)
-        for step in range(2 * MAX_STEPS):
-            if step >= MAX_STEPS:
-                self.stop_at = min(self.stop_at, self.now)
+        for _ in range(MAX_STEPS):
             request = self.session.next_request()
             if request is not None:
                 self.exchange(request)
@@ -279,8 +289,6 @@ class Life:
         session = self.session
         deadline = session.next_deadline()
         assert deadline >= self.now, "a deadline in the past"
-        if deadline == NEVER and self.stop_at == NEVER:
-            self.stop_at = self.now + 1000 * S
         moment = min(deadline, self.stop_at)
         if self.looks and moment > self.now:
             for part in (1, 2, 5):
@@ -315,8 +323,8 @@ class Life:
 
     @property
     def next_reply(self) -> Reply:
-        number = len(self.requests)
-        return self.plan.replies[number] if number < len(self.plan.replies) else Reply()
+        replies = self.plan.replies or (Reply(),)
+        return replies[len(self.requests) % len(replies)]
 
     def exchange(self, request: Request) -> None:
         session = self.session
@@ -396,13 +404,14 @@ class Life:
             members: dict[str, Any] = {"ratingGroup": rg}
             if said.code is not None:
                 members["resultCode"] = said.code
-            amounts = {} if said.amount is None else {unit: said.amount}
+            amount = said.amount and said.amount * (MB if unit == "totalVolume" else 1)
+            amounts = {} if amount is None else {unit: amount}
             if said.seconds is not None and unit != "time":
                 amounts["time"] = said.seconds
             if amounts:
                 members["grantedUnit"] = amounts
-            if said.share and said.amount:
-                members[THRESHOLDS[unit]] = int(said.share * min(said.amount, 1 << 62))
+            if said.share and amount:
+                members[THRESHOLDS[unit]] = int(said.share * amount)
             timers = {"validityTime": said.validity, "quotaHoldingTime": said.holding}
             members |= {name: value for name, value in timers.items() if value}
             if said.final is not None:
