@@ -311,7 +311,7 @@ def _route(method: bytes, path: bytes) -> tuple[str, bytes]:
 def _check_form(headers: Iterable[Header], body: bytes) -> None:
     if len(body) > MAX_BODY:
         raise Problem(413, None, f"the body is larger than {MAX_BODY} octets")
-    if _JSON in headers:
+    if _JSON in headers:  # as nearly everybody writes it
         return
     for name, value in headers:
         if name == b"content-type":
