@@ -15,7 +15,7 @@ from simulator.config import Profile
 from simulator.fleet.books import Books
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, timestamps
-from simulator.fleet.population import Population, Start
+from simulator.fleet.population import FILL_PER_S, Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import LiveSession
@@ -190,7 +190,7 @@ class Fleet:
         self._next_start = None
         self._pending = 0
         lives = [live for live in self._open.values() if live.usage.charging == "SCUR"]
-        rate = max(self.profile.load.rate or 0.0, 1.0) / self._workers
+        rate = (self.profile.load.rate or FILL_PER_S) / self._workers
         window = min(timeout // 2, int(len(lives) / rate * NS_PER_S))
         for position, live in enumerate(lives):
             moment = now + window * position // max(1, len(lives))

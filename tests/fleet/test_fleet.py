@@ -208,9 +208,16 @@ def test_workers_together_release_at_the_steady_rate(workers: int) -> None:
     assert rate == pytest.approx(20, rel=0.1)
 
 
+def test_a_drain_without_a_rate_releases_as_fast_as_sessions_are_set_up() -> None:
+    world = World(traffic({"rate": 0, "start_open": 200, "duration": "1s"}, usages=LONG)).run()
+    releases = [message.at for message in world.sent("release")]
+    assert len(releases) == 200
+    assert {later - earlier for earlier, later in pairwise(releases)} == {SECOND // 2000}
+
+
 def test_a_drain_ends_within_half_of_its_time_when_the_rate_is_too_slow_for_it() -> None:
-    profile = traffic({"rate": 0, "start_open": 200, "duration": "1s"}, usages=LONG, timeouts={"drain": "4s"})
-    world = World(profile).run()
+    load = {"rate": "0.1/s", "start_open": 200, "duration": "1s", "spacing": "constant"}
+    world = World(traffic(load, usages=LONG, timeouts={"drain": "4s"})).run()
     releases = [message.at - START - SECOND for message in world.sent("release")]
     assert len(releases) == 200
     assert 1.9 * SECOND < max(releases) <= 2 * SECOND

@@ -191,7 +191,7 @@ async def test_a_drain_releases_what_is_open(drive: Drive, chf: Chf) -> None:
 
 
 async def test_a_stop_leaves_sessions_open_and_says_how_many(drive: Drive, chf: Chf) -> None:
-    profile = traffic({"rate": 0, "start_open": 50, "duration": "60s"}, usages={"call": CALL | {"length": "1h"}})
+    profile = traffic({"rate": "1/s", "start_open": 50, "duration": "60s"}, usages={"call": CALL | {"length": "1h"}})
     driver = await drive()
     await driver.tell(driver.configure(profile))
     await driver.hear(messages.Ready)
