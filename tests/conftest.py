@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
+
+# In CI the same examples every time: a change is judged by what it changes. On a user's machine new ones, which may find more.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def missing(what: str) -> NoReturn:
