@@ -99,7 +99,8 @@ class RatingGroup:
         """When this group has to be looked at again, in session time."""
         flow, state = self.flow, self.state
         if self.trigger is not None or state is _STOPPED:
-            return NEVER
+            # A threshold that waits to be reported leaves the rest of the quota, for as long as it is valid.
+            return self.expires_at if state is _GRANTED else NEVER
         if state is _GRANTED:
             limit, busy_limit = self.limit, self.busy_limit
             if self.threshold < limit:
@@ -126,7 +127,7 @@ class RatingGroup:
         if state is _GRANTED:
             if flow.clock != now:
                 flow.advance(now, self.limit, self.busy_limit)
-            if self.trigger is None:
+            if self.trigger is None or now >= self.expires_at:
                 self._check_quota(now)
         elif state is _OFFLINE:
             flow.advance(now, NEVER)

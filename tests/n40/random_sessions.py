@@ -267,6 +267,8 @@ class Life:
         self.records: list[UsageRecord] = []
         self.books = Books()
         self.reported_before: Counter[int] = Counter()  # in charging sessions that the CHF lost
+        self.seconds: Counter[int] = Counter()  # of traffic in the last message, and in all that were not refused
+        self.seconds_before: Counter[int] = Counter()
         self.ceilings: dict[int, float] = dict.fromkeys(self.groups, 0)
         self.sequence = self.local_sequence = 0
 
@@ -433,6 +435,7 @@ class Life:
         assert ("notifyUri" in body) is (request.operation is not Operation.RELEASE)
         assert ("triggers" in body) is (request.operation is Operation.RELEASE)
         pending: Counter[int] = Counter()
+        self.seconds = Counter()
         for usage in body.get("multipleUnitUsage", []):
             self.check_usage(request, usage, pending)
         if request.operation is Operation.RELEASE:
@@ -462,6 +465,10 @@ class Life:
         pending[rg] += container[group.spec.unit]
         if group.spec.unit == "totalVolume":
             assert container["uplinkVolume"] + container["downlinkVolume"] == container["totalVolume"]
+            self.seconds[rg] = container["time"]
+            assert self.seconds_before[rg] + container["time"] == group.flow.busy() // S, (
+                "time is reported in whole seconds"
+            )
         assert self.reported_before[rg] + self.books.settled(rg) + pending[rg] == group.flow.used, (
             "a report holds all there is"
         )
@@ -484,6 +491,8 @@ class Life:
             self.books.acknowledged += pending
         elif doubt:
             self.books.doubt += pending
+        if charged or doubt:
+            self.seconds_before += self.seconds
         if self.session.end is None and (records := self.session.next_records()):
             assert action is Action.GONE
             for record in records:

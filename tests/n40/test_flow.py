@@ -45,6 +45,7 @@ tables = st.builds(
     st.sampled_from([0, 1, 3 * S]),
 )
 moments = st.lists(st.integers(0, 60 * S), min_size=1, max_size=12).map(sorted)
+busy_limits = st.just(NEVER) | st.integers(1, 30 * S)
 volumes = st.sampled_from([1, 1000, MB, 10**9, NEVER])
 
 
@@ -55,7 +56,7 @@ def test_usage_is_what_the_bursts_add_up_to(table: Table, moment: int, volume: i
     assert flow.used == table.used_at(moment, volume)
 
 
-@given(table=tables, looks=moments, limit=st.integers(0, 10**8), busy=st.integers(0, 30 * S), volume=volumes)
+@given(table=tables, looks=moments, limit=st.integers(0, 10**8), busy=busy_limits, volume=volumes)
 def test_looked_at_late_is_looked_at_on_time(
     table: Table, looks: list[int], limit: int, busy: int, volume: int
 ) -> None:
@@ -71,7 +72,7 @@ def test_looked_at_late_is_looked_at_on_time(
         assert getattr(often, name) == getattr(once, name), name
 
 
-@given(table=tables, limit=st.integers(1, 10**8), busy=st.integers(1, 30 * S), volume=volumes)
+@given(table=tables, limit=st.integers(1, 10**8), busy=busy_limits, volume=volumes)
 def test_a_crossing_is_neither_a_nanosecond_early_nor_late(table: Table, limit: int, busy: int, volume: int) -> None:
     flow = Flow(table, b"", 0, volume)
 
@@ -120,6 +121,13 @@ def test_first_and_last_use_are_those_of_the_traffic() -> None:
     flow = Flow(Bursts(((2, MB, 10),), delay=3), b"", 0)
     flow.advance(9 * S, NEVER)
     assert (flow.first_use, flow.last_use) == (3 * S, 5 * S)
+
+
+def test_use_that_goes_on_has_a_beginning_and_no_end_yet() -> None:
+    flow = Flow(Bursts(((20, MB, 10),)), b"", S)
+    flow.advance(4 * S, NEVER)
+    flow.advance(9 * S, NEVER)
+    assert (flow.used, flow.first_use, flow.last_use) == (8 * MB, S, 9 * S)
 
 
 def test_two_units_a_minute_are_a_rate_as_well() -> None:

@@ -195,6 +195,7 @@ def test_an_update_without_credit_stops_online_traffic_and_the_release_reports_i
     smf.chf.refuses(403, "QUOTA_LIMIT_REACHED", after=1)
     release = smf.sends()
     assert (release.operation, release.trigger(300), release.used(300)) == (RELEASE, "FINAL", 10 * MB)
+    assert release.used(300, "time") == 10
     smf.chf.answers()
     assert smf.end is End.COMPLETED
     assert smf.used(300) == 10 * MB

@@ -87,6 +87,17 @@ def test_a_flow_that_has_all_it_wants_asks_for_no_more() -> None:
     assert (release.operation, release.at, release.used(300)) == (Operation.RELEASE, 9 * S, 9 * MB)
 
 
+def test_a_grant_of_exactly_what_the_flow_wants_is_reported_by_the_release() -> None:
+    smf = Smf(data(volume=9 * MB), voice())
+    smf.starts()
+    smf.chf.answers(granted(300, octets=9 * MB), granted(100, seconds=60))
+    update = smf.sends()
+    assert (update.at, list(update.groups)) == (60 * S, [100])
+    smf.stops()
+    smf.chf.grants(100, seconds=60)
+    assert smf.sends().used(300) == 9 * MB
+
+
 def test_time_and_unit_thresholds() -> None:
     smf = Smf(voice(), items(rate=2))
     smf.starts()
@@ -257,6 +268,26 @@ def test_a_new_grant_brings_its_own_validity() -> None:
     smf.sends()
     smf.chf.grants(300, octets=100 * MB, validity=40)
     assert smf.sends().at == 45 * S
+
+
+def test_validity_ends_traffic_while_another_answer_is_awaited() -> None:
+    smf = Smf(data(300), data(310))
+    smf.starts()
+    smf.chf.answers(granted(300, octets=10 * MB), granted(310, octets=100 * MB, validity=15))
+    smf.sends()
+    smf.chf.grants(300, octets=100 * MB, after=20)
+    update = smf.sends()
+    assert (update.at, update.trigger(310), update.used(310)) == (30 * S, "VALIDITY_TIME", 15 * MB)
+
+
+def test_validity_ends_traffic_though_a_threshold_waits_to_be_reported() -> None:
+    smf = Smf(data(300), data(310))
+    smf.starts()
+    smf.chf.answers(granted(300, octets=10 * MB), granted(310, octets=100 * MB, threshold=88 * MB, validity=15))
+    smf.sends()
+    smf.chf.grants(300, octets=100 * MB, after=20)
+    update = smf.sends()
+    assert (update.at, update.used(310), update.asks(310)) == (30 * S, 15 * MB, True)
 
 
 # -- quota holding time -------------------------------------------------------------------------------------------------
