@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.n40.delivery import MAX_UNPROCESSED
@@ -53,6 +53,7 @@ def test_once_a_repeat_it_stays_one_even_if_the_repeat_was_refused() -> None:
     assert attempts.processed
 
 
+@settings(deadline=None)
 @given(fates=st.lists(st.booleans(), min_size=40, max_size=60), repeats=st.integers(0, 5))
 def test_attempts_are_bounded_and_say_whether_the_chf_may_have_seen_one(fates: list[bool], repeats: int) -> None:
     attempts = delivery(repeats=repeats)

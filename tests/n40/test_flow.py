@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.n40.flow import NEVER, RATE_UNIT, Flow
@@ -49,6 +49,7 @@ busy_limits = st.just(NEVER) | st.integers(1, 30 * S)
 volumes = st.sampled_from([1, 1000, MB, 10**9, NEVER])
 
 
+@settings(deadline=None)
 @given(table=tables, moment=st.integers(0, 60 * S), volume=volumes)
 def test_usage_is_what_the_bursts_add_up_to(table: Table, moment: int, volume: int) -> None:
     flow = Flow(table, b"", 0, volume)
@@ -56,6 +57,7 @@ def test_usage_is_what_the_bursts_add_up_to(table: Table, moment: int, volume: i
     assert flow.used == table.used_at(moment, volume)
 
 
+@settings(deadline=None)
 @given(table=tables, looks=moments, limit=st.integers(0, 10**8), busy=busy_limits, volume=volumes)
 def test_looked_at_late_is_looked_at_on_time(
     table: Table, looks: list[int], limit: int, busy: int, volume: int
@@ -72,6 +74,7 @@ def test_looked_at_late_is_looked_at_on_time(
         assert getattr(often, name) == getattr(once, name), name
 
 
+@settings(deadline=None)
 @given(table=tables, limit=st.integers(1, 10**8), busy=busy_limits, volume=volumes)
 def test_a_crossing_is_neither_a_nanosecond_early_nor_late(table: Table, limit: int, busy: int, volume: int) -> None:
     flow = Flow(table, b"", 0, volume)
@@ -97,6 +100,7 @@ def test_a_crossing_is_neither_a_nanosecond_early_nor_late(table: Table, limit: 
     assert flow.used == used
 
 
+@settings(deadline=None)
 @given(table=tables, limits=st.lists(st.integers(0, 10**7), min_size=1, max_size=10), volume=volumes)
 def test_usage_never_decreases_whatever_the_limits(table: Table, limits: list[int], volume: int) -> None:
     flow = Flow(table, b"", 0, volume)

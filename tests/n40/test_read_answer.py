@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from simulator.n40 import Action, ChargingAnswer, Operation, Outcome, read_answer
@@ -237,6 +237,7 @@ nearly: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     operation=st.sampled_from(list(Operation)),
     status=st.sampled_from([100, 200, 201, 204, 299, 307, 400, 403, 404, 410, 429, 500, 503]) | st.integers(0, 999),

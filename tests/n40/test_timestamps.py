@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.n40 import Timestamps
@@ -18,6 +18,7 @@ def test_a_moment_is_stamped_in_utc_with_milliseconds() -> None:
     assert stamps.stamp(1_123_999_999) == b"2026-11-18T11:06:41.123Z"  # cut, not rounded into the future
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 10**8 * S), min_size=1, max_size=20))
 def test_stamps_are_those_of_the_calendar(moments: list[int]) -> None:
     stamps = Timestamps(EPOCH)
