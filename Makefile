@@ -6,6 +6,8 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: run test install check bench clean
 
+# SMFLEET_NATIVE=no keeps the hot path interpreted (see simulator/native.py).
+
 run: install
 	$(BIN)/smfleet run
 
@@ -13,6 +15,7 @@ test: install
 	$(BIN)/python -m pytest
 
 install: $(INSTALLED)
+	@$(BIN)/python -m simulator.native
 
 $(INSTALLED): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "smfleet needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; say make PYTHON=python3.11")'
@@ -30,4 +33,5 @@ bench: install
 	$(BIN)/python -m tests.performance.bench
 
 clean:
+	find . -name '*.so' -not -path './$(VENV)/*' -delete
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,10 +11,24 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+from simulator import native
+
 # In CI the same examples every time: a change is judged by what it changes. On a user's machine new ones, which may find more.
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_report_header() -> str:
+    """Say which of the two ways the tests run."""
+    return f"hot path: {native.state()}"
+
+
+def pytest_sessionstart() -> None:
+    """Refuse to test machine code of other sources than those that are there."""
+    if native.stale():
+        names = ", ".join(str(source.relative_to(native.PACKAGE)) for source in native.stale())
+        pytest.exit(f"changed since it was compiled: {names}; say make install", returncode=2)
 
 
 def missing(what: str) -> NoReturn:

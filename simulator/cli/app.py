@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from simulator import native
 from simulator.cli import profiles, run, sandbox
 from simulator.config import ConfigError
 from simulator.run.options import RunError
@@ -30,7 +31,7 @@ app.add_typer(profiles.app, name="profiles")
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"smfleet {__version__}")
+        typer.echo(f"smfleet {__version__} ({native.state()})")
         raise typer.Exit
 
 

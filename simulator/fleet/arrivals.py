@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import count
+from typing import Final
 
 from simulator.fleet.draws import Purpose, uniform
 
-NS_PER_S = 1_000_000_000
+NS_PER_S: Final = 1_000_000_000
 
 
 def areas(spacing: str, key: bytes) -> Iterator[float]:

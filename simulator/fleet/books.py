@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import orjson
 
@@ -10,7 +11,7 @@ from simulator.fleet.session import LiveSession
 from simulator.measure import Recorder
 from simulator.n40 import End, UsageRecord
 
-SERIES = {
+SERIES: Final = {
     unit: (f"units|used|{unit}", f"units|acknowledged|{unit}")
     for unit in ("totalVolume", "time", "serviceSpecificUnits")
 }

@@ -7,16 +7,17 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import Final
 
 from simulator.config import Connections
 from simulator.fleet.draws import Purpose, uniform
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.http2 import Exchange, Failure, FailureKind, Pool, PoolLimits, PoolStatistics, Target, TargetError
 
-MAX_ORIGINS = 16
+MAX_ORIGINS: Final = 16
 """Other origins per network function; beyond, requests stay with the configured target."""
 
-TOTALS = (
+TOTALS: Final = (
     "opened", "lost", "reconnects", "recycled", "overflowed", "waited", "requests", "answers", "resets", "refused",
     "timeouts", "goaways", "protocol_errors", "bytes_sent", "bytes_received",
 )  # fmt: skip

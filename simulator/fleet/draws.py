@@ -9,30 +9,31 @@ from __future__ import annotations
 import math
 from hashlib import blake2b
 from struct import Struct
+from typing import Final
 
-KEY_OCTETS = 12
-_QUESTION = Struct("<QQ")
-_INDEX = Struct("<HI")
-_TO_UNIT = 2.0**-53
+KEY_OCTETS: Final = 12
+_QUESTION: Final = Struct("<QQ")
+_INDEX: Final = Struct("<HI")
+_TO_UNIT: Final = 2.0**-53
 
 
 class Purpose:
     """What a draw is for: one number each, so that no two draws of a session share their hash."""
 
-    MIX = 1
-    LENGTH = 2
-    BURST = 3
-    PAUSE = 4
-    THROUGHPUT = 5
-    VOLUME = 6
-    START = 7
-    UNITS = 8
-    RECIPIENT = 9
-    GAP = 10
-    THINK = 11
-    RESIDUAL = 12
-    CELL = 13
-    JITTER = 14
+    MIX: Final = 1
+    LENGTH: Final = 2
+    BURST: Final = 3
+    PAUSE: Final = 4
+    THROUGHPUT: Final = 5
+    VOLUME: Final = 6
+    START: Final = 7
+    UNITS: Final = 8
+    RECIPIENT: Final = 9
+    GAP: Final = 10
+    THINK: Final = 11
+    RESIDUAL: Final = 12
+    CELL: Final = 13
+    JITTER: Final = 14
 
 
 def seed_key(seed: int) -> bytes:

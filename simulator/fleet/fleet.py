@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Final
 
 from simulator.config import Profile
 from simulator.fleet.books import Books
@@ -25,16 +26,18 @@ from simulator.measure import Recorder
 from simulator.n40 import Delivery, DeliveryPolicy, End, Operation, Request, read_answer
 from simulator.n40.flow import NEVER
 
-NS_PER_S = 1_000_000_000
-LATEST_START = NS_PER_S
+NS_PER_S: Final = 1_000_000_000
+LATEST_START: Final = NS_PER_S
 """An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
-_RELEASE = Operation.RELEASE
-FLAT_OUT_HORIZON = 86_400 * NS_PER_S
-GOOD_ENDS = (End.COMPLETED, End.UNCHARGED)
-METHOD = (b":method", b"POST")
-CONTENT_TYPE = (b"content-type", b"application/json")
-ACCEPT = (b"accept", b"application/json, application/problem+json")
-NO_ANSWER = frozenset({FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED})
+_RELEASE: Final = Operation.RELEASE
+FLAT_OUT_HORIZON: Final = 86_400 * NS_PER_S
+GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED)
+METHOD: Final = (b":method", b"POST")
+CONTENT_TYPE: Final = (b"content-type", b"application/json")
+ACCEPT: Final = (b"accept", b"application/json, application/problem+json")
+NO_ANSWER: Final = frozenset(
+    {FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED}
+)
 """Failures after which nothing was sent and there is no point in another attempt at once, where they are safe to repeat."""
 
 Transmit = Callable[[NetworkFunction, Exchange, "bytes | None", int], None]

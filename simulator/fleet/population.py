@@ -5,14 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from simulator.config import Profile
 from simulator.fleet.arrivals import NS_PER_S, arrival_times
 from simulator.fleet.draws import Permutation, Purpose, seed_key, session_key, uniform
 from simulator.fleet.usage import draw, mean_life_s
 
-FILL_PER_S = 2_000
+FILL_PER_S: Final = 2_000
 """How fast the sessions that are open from the beginning are set up."""
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from simulator.fleet.session import LiveSession
 from simulator.fleet.usage import SeriesKeys, Usage
 from simulator.http2 import Exchange
 from simulator.measure import Recorder, key
 from simulator.n40 import ChargingAnswer, Operation, Outcome
 
-MAX_CAUSES = 200
+MAX_CAUSES: Final = 200
 """Causes are the CHF's words; beyond so many different ones the rest is counted together."""
-OTHER = "OTHER"
-LONGEST_CAUSE = 60
+OTHER: Final = "OTHER"
+LONGEST_CAUSE: Final = 60
 
 
 class Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from simulator.config import Profile
 from simulator.config.distributions import Distribution, Fixed
@@ -25,13 +26,13 @@ from simulator.n40.event import EventContext
 from simulator.n40.flow import NEVER, NS_PER_S
 from simulator.n40.messages import Bearer, PduSessionMessages, SmsMessages
 
-SHORTEST_BURST = 1_000_000
+SHORTEST_BURST: Final = 1_000_000
 """A burst and its pause last at least a millisecond, so that time always gets on."""
 
-ENDLESS = NEVER >> 1
-FIVE_QI = {"data": 9, "voice": 1}
-VOICE_DNN = "ims"
-FEATURES = {"NR": "C081", "EUTRA": "C085"}
+ENDLESS: Final = NEVER >> 1
+FIVE_QI: Final = {"data": 9, "voice": 1}
+VOICE_DNN: Final = "ims"
+FEATURES: Final = {"NR": "C081", "EUTRA": "C085"}
 """Supported features of TS 32.291 6.1.8: CHFCQM, FilterRuleList, NotifyInfoResponse, ES4xx; with EUTRA also 5GIEPC_CH."""
 
 

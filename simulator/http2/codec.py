@@ -8,19 +8,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import Protocol
+from typing import Final, Protocol
 
 from simulator.http2.messages import Answer, FailureKind, Header
 
-UNLIMITED_STREAMS = 2**31 - 1
+UNLIMITED_STREAMS: Final = 2**31 - 1
 """What a peer allows that names no SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 6.5.2); also the highest stream id."""
 
-HEADER_TABLE_SIZE, ENABLE_PUSH, MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE = 1, 2, 3, 4, 5
-MAX_HEADER_LIST_SIZE = 6
+HEADER_TABLE_SIZE: Final = 1
+ENABLE_PUSH: Final = 2
+MAX_CONCURRENT_STREAMS: Final = 3
+INITIAL_WINDOW_SIZE: Final = 4
+MAX_FRAME_SIZE: Final = 5
+MAX_HEADER_LIST_SIZE: Final = 6
 
-NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, REFUSED_STREAM, CANCEL = 0, 1, 2, 7, 8
+NO_ERROR: Final = 0
+PROTOCOL_ERROR: Final = 1
+INTERNAL_ERROR: Final = 2
+REFUSED_STREAM: Final = 7
+CANCEL: Final = 8
 
-_ERROR_NAMES = (
+_ERROR_NAMES: Final = (
     "NO_ERROR",
     "PROTOCOL_ERROR",
     "INTERNAL_ERROR",
@@ -37,8 +45,8 @@ _ERROR_NAMES = (
     "HTTP_1_1_REQUIRED",
 )
 
-STREAM_WINDOW_OCTETS = 1 << 20
-CONNECTION_WINDOW_OCTETS = 16 << 20
+STREAM_WINDOW_OCTETS: Final = 1 << 20
+CONNECTION_WINDOW_OCTETS: Final = 16 << 20
 
 
 def error_name(code: int) -> str:

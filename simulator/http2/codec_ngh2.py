@@ -6,6 +6,7 @@ Its events come in frames' order; one pass over them makes messages. See `codec.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import ngh2
 from ngh2 import DataReceived, RequestReceived, ResponseReceived, StreamClosed
@@ -40,7 +41,7 @@ from simulator.http2.codec import (
 )
 from simulator.http2.messages import Answer, FailureKind, Header
 
-_NEVER_LIMITED = (1 << 32, 1 << 32)
+_NEVER_LIMITED: Final = (1 << 32, 1 << 32)
 """Token bucket (burst, rate). A load generator with short deadlines cancels thousands of streams. libnghttp2's own
 buckets would let the server end the connection over the resets (1,000, then 33 a second), and the client over the
 answers that cross them, which count as glitches (10,000, then 330 a second)."""

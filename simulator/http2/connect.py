@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable
+from typing import cast
 
 from simulator.http2.connection import ClientConnection
 from simulator.http2.target import Target, TargetError
@@ -47,7 +48,9 @@ async def _open(
 ) -> tuple[ClientConnection, str]:
     loop = asyncio.get_running_loop()
     name = target.host if tls is not None else None
-    _, connection = await loop.create_connection(factory, target.host, target.port, ssl=tls, server_hostname=name)
+    protocols = cast("Callable[[], asyncio.Protocol]", factory)  # each is one by its methods
+    _, protocol = await loop.create_connection(protocols, target.host, target.port, ssl=tls, server_hostname=name)
+    connection = cast("ClientConnection", protocol)
     return connection, await connection.ready
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from simulator.http2.codec import (
     NO_ERROR,
@@ -28,10 +28,10 @@ from simulator.http2.codec import (
 from simulator.http2.messages import Answer, Exchange, Failure, FailureKind
 from simulator.http2.statistics import ConnectionStatistics, Counters
 
-NEVER = 1 << 63
+NEVER: Final = (1 << 62) - 1
 """A moment that does not come."""
 
-_GREETING_OCTETS = 24
+_GREETING_OCTETS: Final = 24
 
 
 class Owner(Protocol):
@@ -50,8 +50,11 @@ class Owner(Protocol):
         """It is gone, and its exchanges have been failed."""
 
 
-class ClientConnection(asyncio.Protocol):
-    """An `asyncio.Protocol` that carries exchanges. `free` is how many more it takes now."""
+class ClientConnection:
+    """An asyncio protocol that carries exchanges. `free` is how many more it takes now.
+
+    It is one by its methods, not by inheritance: compiled classes do not derive from interpreted ones.
+    """
 
     def __init__(
         self, owner: Owner, codec: ClientCodec, *, streams: int, clock: Callable[[], int], keepalive_s: float
@@ -178,9 +181,9 @@ class ClientConnection(asyncio.Protocol):
             except HeaderError as error:
                 self._reject(exchange, str(error))
                 continue
-            except StreamsExhaustedError as error:
+            except StreamsExhaustedError as exhausted:
                 self._give_back(fresh[index:])
-                self.retire(str(error))
+                self.retire(str(exhausted))
                 fresh = fresh[:index]
                 break
             exchange.stream_id = stream_id

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from simulator.http2.backoff import Backoff
 from simulator.http2.choice import client_codec
@@ -24,13 +25,13 @@ from simulator.http2.slot import Slot
 from simulator.http2.statistics import Counters, PoolStatistics
 from simulator.http2.target import Target, TargetError
 
-_SWEEP_PERIOD_NS = 5_000_000
-_SWEEP_PERIOD_PER_WAITING_NS = 2_000
+_SWEEP_PERIOD_NS: Final = 5_000_000
+_SWEEP_PERIOD_PER_WAITING_NS: Final = 2_000
 """Deadlines that pass within one period are swept together; with a long queue, which costs about 0.1 us each to look
 at, the period is longer. So a stalled peer costs a few per cent of the CPU, not all of it."""
-_SWEEP_AT_LEAST_NS = 3_600_000_000_000
+_SWEEP_AT_LEAST_NS: Final = 3_600_000_000_000
 """Loops refuse timers beyond some years."""
-_CLOSE_TIMEOUT_S = 1.0
+_CLOSE_TIMEOUT_S: Final = 1.0
 """A peer that does not take our last octets within this time is cut off."""
 
 

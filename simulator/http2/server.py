@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import cast
 
 from simulator.http2.choice import server_codec
 from simulator.http2.closing import all_done
@@ -57,7 +58,8 @@ class Server:
         """Listen; port 0 takes a free one. Raises OSError if the port is in use."""
         server = cls(handler, codec, limits or ServerLimits())
         loop = asyncio.get_running_loop()
-        server._listener = await loop.create_server(server._accept, host, port, ssl=tls, backlog=1_024)
+        accept = cast("Callable[[], asyncio.Protocol]", server._accept)  # each is one by its methods
+        server._listener = await loop.create_server(accept, host, port, ssl=tls, backlog=1_024)
         return server
 
     @property

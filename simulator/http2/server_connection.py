@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import Final, cast
 
 from simulator.http2.codec import Closed, Event, Failed, Request, ServerCodec
 from simulator.http2.messages import Header
 from simulator.http2.statistics import ServerCounters
 
-_STATUS: dict[int, Header] = {status: (b":status", b"%d" % status) for status in range(100, 600)}
+_STATUS: Final[dict[int, Header]] = {status: (b":status", b"%d" % status) for status in range(100, 600)}
 
 
 class ServerRequest:
@@ -42,8 +42,8 @@ class ServerRequest:
         self._connection.respond(self._stream_id, [_STATUS[status], *headers], body)
 
 
-class ServerConnection(asyncio.Protocol):
-    """Adds itself to `connections` while it lives, and turns the peer away when they are `most` already."""
+class ServerConnection:
+    """An asyncio protocol. Adds itself to `connections` while it lives, and turns the peer away when they are `most` already."""
 
     def __init__(
         self,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum, StrEnum
-from typing import Annotated
+from typing import Final
 
 import msgspec
 import orjson
 
+from simulator.n40.grants import GroupAnswer, decode_success
 from simulator.n40.request import Operation
 
-MAX_LOCATION = 2048
-NO_REFERENCE = (b"", b"chargingdata")
+MAX_LOCATION: Final = 2048
+NO_REFERENCE: Final = (b"", b"chargingdata")
 """Last segments of a Location that names no session: free5GC answers an event with that of the collection."""
-NOT_IN_A_URI = re.compile(rb"[^!-~]")
+NOT_IN_A_URI: Final = re.compile(rb"[^!-~]")
 
 
 class Outcome(StrEnum):
@@ -39,7 +40,7 @@ class Action(IntEnum):
     FAILURE = 6  # failure handling
 
 
-CAUSES = {
+CAUSES: Final = {
     "CHARGING_FAILED": Action.END,
     "RE_AUTHORIZATION_FAILED": Action.END,
     "END_USER_REQUEST_DENIED": Action.END,
@@ -53,70 +54,11 @@ CAUSES = {
 }
 """By cause first: CHFs disagree on the status that one cause travels in."""
 
-OFFLINE_CODES = frozenset({"QUOTA_MANAGEMENT_NOT_APPLICABLE"})
 # Globals, because looking up an enum's member costs ten times as much.
-_GO_ON, _OK = Action.GO_ON, Outcome.OK
-_CREATE, _RELEASE = Operation.CREATE, Operation.RELEASE
-
-
-Seconds = Annotated[int, msgspec.Meta(ge=0)] | None
-Units = Annotated[int, msgspec.Meta(ge=0)] | None
-
-
-class GrantedUnit(msgspec.Struct, frozen=True, gc=False):
-    """GrantedUnit of TS 32.291 6.1.6.2.1.13, in the units that a session can use."""
-
-    time: Units = None
-    totalVolume: Units = None  # noqa: N815 - the members' own names
-    serviceSpecificUnits: Units = None  # noqa: N815
-
-
-class FinalUnitIndication(msgspec.Struct, frozen=True, gc=False):
-    """Some CHFs always send it, with an empty action, which says nothing."""
-
-    finalUnitAction: str | None = None  # noqa: N815
-
-
-class GroupAnswer(msgspec.Struct, frozen=True, gc=False):
-    """multipleUnitInformation for one rating group (TS 32.291 6.1.6.2.1.8). Null members count as absent."""
-
-    ratingGroup: int  # noqa: N815
-    resultCode: str | None = None  # noqa: N815
-    grantedUnit: GrantedUnit | None = None  # noqa: N815
-    validityTime: Seconds = None  # noqa: N815
-    quotaHoldingTime: Seconds = None  # noqa: N815
-    volumeQuotaThreshold: Units = None  # noqa: N815
-    timeQuotaThreshold: Units = None  # noqa: N815
-    unitQuotaThreshold: Units = None  # noqa: N815
-    finalUnitIndication: FinalUnitIndication | None = None  # noqa: N815
-
-    @property
-    def code(self) -> str:
-        """The result code; none means SUCCESS."""
-        return self.resultCode or "SUCCESS"
-
-    @property
-    def offline(self) -> bool:
-        """Whether this group is to be counted without quota."""
-        return self.resultCode in OFFLINE_CODES
-
-    @property
-    def refused(self) -> bool:
-        """Whether the CHF denies service to this group."""
-        return self.code != "SUCCESS" and not self.offline
-
-    @property
-    def final(self) -> bool:
-        """Whether the grant is the last one."""
-        indication = self.finalUnitIndication
-        return indication is not None and bool(indication.finalUnitAction)
-
-
-class _Success(msgspec.Struct, frozen=True, gc=False):
-    multipleUnitInformation: list[GroupAnswer] | None = None  # noqa: N815
-
-
-_success = msgspec.json.Decoder(_Success)
+_GO_ON: Final = Action.GO_ON
+_OK: Final = Outcome.OK
+_CREATE: Final = Operation.CREATE
+_RELEASE: Final = Operation.RELEASE
 
 
 class ChargingAnswer:
@@ -163,7 +105,7 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     if operation is _RELEASE:
         return answer  # 204 by the book, 200 with any body in the wild: either way it is released
     try:
-        groups = _success.decode(body).multipleUnitInformation
+        groups = decode_success(body).multipleUnitInformation
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableError(f"the body is not readable: {error}" if body else "the body is empty") from None
     if groups:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from simulator.n40.messages import marked_as_repeat
 from simulator.n40.request import Request
 
-MAX_UNPROCESSED = 10
+MAX_UNPROCESSED: Final = 10
 """How often a request that provably was not processed is sent again before it counts as failed."""
 
 

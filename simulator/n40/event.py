@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from simulator.n40.answers import Action, ChargingAnswer, Outcome
 from simulator.n40.flow import NEVER
@@ -11,7 +12,7 @@ from simulator.n40.request import Operation, Request
 from simulator.n40.session import End, UsageRecord
 from simulator.n40.timestamps import Timestamps
 
-SENT = b'[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}]'
+SENT: Final = b'[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}]'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

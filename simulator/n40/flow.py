@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
-NS_PER_S = 1_000_000_000
-RATE_UNIT = 1000 * NS_PER_S
+NS_PER_S: Final = 1_000_000_000
+RATE_UNIT: Final = 1000 * NS_PER_S
 """Rates are thousandths of a unit per second, so that two units a minute are a rate as well."""
-NEVER = 1 << 62
-"""A moment that does not come (146 years of nanoseconds)."""
+NEVER: Final = (1 << 62) - 1
+"""A moment that does not come (146 years of nanoseconds); the largest integer that compiled code keeps unboxed."""
 
 
 class TrafficSource(Protocol):

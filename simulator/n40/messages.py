@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -17,8 +17,8 @@ PduIdentity = tuple[int, int, int, int, int, int, int, int]
 Identity = tuple[int, PduIdentity]
 """A subscriber: IMSI, then MSISDN, IMEISV, TAC, cell, the last three octets of its IPv4 address, the end of its IPv6 address."""
 
-FINAL_TRIGGERS = b'"triggers":[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}],'
-ARP = {"priorityLevel": 8, "preemptCap": "NOT_PREEMPT", "preemptVuln": "PREEMPTABLE"}
+FINAL_TRIGGERS: Final = b'"triggers":[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}],'
+ARP: Final = {"priorityLevel": 8, "preemptCap": "NOT_PREEMPT", "preemptVuln": "PREEMPTABLE"}
 
 
 def _json(value: Any) -> bytes:
@@ -82,13 +82,13 @@ def _head(function: NetworkFunctionIdentity, imsi_digits: int) -> bytes:
     )
 
 
-UNIT_USAGE = (
+UNIT_USAGE: Final = (
     b'{"ratingGroup":%d,%b"usedUnitContainer":[{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",%b,'
     b'"localSequenceNumber":%d%b}]}'
 )
 """Template of one multipleUnitUsage with one container; takes rating group, requestedUnit (with its comma), indicator, triggers,
 time stamp, the amounts, the local sequence number and pDUContainerInformation."""
-VOLUMES = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d'
+VOLUMES: Final = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d'
 """Template of the amounts of a volume."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from simulator.n40 import triggers
 from simulator.n40.answers import Action, ChargingAnswer, Outcome
@@ -14,10 +14,10 @@ from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
 
-UNKNOWN = -1
+UNKNOWN: Final = -1
 """A moment that has to be worked out."""
 
-MAX_CREATES = 5
+MAX_CREATES: Final = 5
 """How often one PDU session asks for a charging session: the first time, after a refusal for credit, after the CHF lost it."""
 
 
@@ -33,10 +33,12 @@ class End(StrEnum):
 
 
 # Globals, because looking up an enum's member costs ten times as much.
-_OK = Outcome.OK
-_GO_ON = Action.GO_ON
-_CREATE, _UPDATE, _RELEASE = Operation.CREATE, Operation.UPDATE, Operation.RELEASE
-_STOPPED = State.STOPPED
+_OK: Final = Outcome.OK
+_GO_ON: Final = Action.GO_ON
+_CREATE: Final = Operation.CREATE
+_UPDATE: Final = Operation.UPDATE
+_RELEASE: Final = Operation.RELEASE
+_STOPPED: Final = State.STOPPED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

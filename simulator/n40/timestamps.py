@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
-CACHED_SECONDS = 4096
+CACHED_SECONDS: Final = 4096
 
 
 class Timestamps:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
-MAX_ACCOUNTS = 10_000_000
+MAX_ACCOUNTS: Final = 10_000_000
 
 
 class Balance:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from simulator.config import RatingPlan
 from simulator.sandbox import ledger, requests
@@ -21,16 +21,16 @@ from simulator.sandbox.repeats import AnswerHistory, CreateIdentity, Memory, cre
 from simulator.sandbox.sessions import MAX_OPEN, Session, Sessions
 from simulator.sandbox.tariffs import Tariffs
 
-COLLECTION = b"/nchf-convergedcharging/v3/chargingdata"
-_ITEMS = COLLECTION + b"/"
-_JSON = (b"content-type", b"application/json")
-_ACTIONS = {b"update": "update", b"release": "release"}
-EXPIRIES_A_TURN = 1000
-MAX_BODY = 1 << 20
+COLLECTION: Final = b"/nchf-convergedcharging/v3/chargingdata"
+_ITEMS: Final = COLLECTION + b"/"
+_JSON: Final = (b"content-type", b"application/json")
+_ACTIONS: Final = {b"update": "update", b"release": "release"}
+EXPIRIES_A_TURN: Final = 1000
+MAX_BODY: Final = 1 << 20
 """Octets; a request with 256 rating groups and ten containers each has about half of that."""
 
-_DENIALS = (b'"QUOTA_LIMIT_REACHED"}', b'"RATING_FAILED"}')
-_NS_PER_S = 1_000_000_000
+_DENIALS: Final = (b'"QUOTA_LIMIT_REACHED"}', b'"RATING_FAILED"}')
+_NS_PER_S: Final = 1_000_000_000
 
 
 class LocationForm(StrEnum):

@@ -14,15 +14,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 import orjson
 
 from simulator.sandbox.rating import Quota
 from simulator.sandbox.sessions import Session, Sessions
 
-_BUFFERED_RECORDS = 256
-_CHUNK_OCTETS = 1 << 16
+_BUFFERED_RECORDS: Final = 256
+_CHUNK_OCTETS: Final = 1 << 16
 
 
 class Ledger:

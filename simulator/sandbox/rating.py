@@ -10,11 +10,13 @@ A debit is the growth of that cost; a reservation is the growth a grant could ca
 
 from __future__ import annotations
 
+from typing import Final
+
 from simulator.sandbox.accounts import Balance
 from simulator.sandbox.messages import UINT32, UINT64
 
-_MAX_FRAGMENTS = 4096
-_THRESHOLDS = {
+_MAX_FRAGMENTS: Final = 4096
+_THRESHOLDS: Final = {
     "time": b"timeQuotaThreshold",
     "totalVolume": b"volumeQuotaThreshold",
     "serviceSpecificUnits": b"unitQuotaThreshold",

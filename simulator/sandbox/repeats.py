@@ -23,19 +23,19 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from simulator.sandbox.answers import Answer
 from simulator.sandbox.messages import Create
 
-SESSION_ANSWERS = 4
-MAX_AGE = 60 * 1_000_000_000
+SESSION_ANSWERS: Final = 4
+MAX_AGE: Final = 60 * 1_000_000_000
 """How long (ns, by the sandbox's clock) Creates, events and ended sessions are remembered at most."""
-MAX_COUNT = 200_000
+MAX_COUNT: Final = 200_000
 """How many of them, each; the oldest are forgotten first."""
 
 
-FORGOTTEN_A_TURN = 1000
+FORGOTTEN_A_TURN: Final = 1000
 
 
 class Kept(Protocol):

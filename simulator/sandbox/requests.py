@@ -8,15 +8,15 @@ double holds, and on Python 3.12 and later more than 1024 levels.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from simulator.sandbox import validation
 from simulator.sandbox.messages import Create, Report, second_requests
 
-_creates = msgspec.json.Decoder(Create)
-_reports = msgspec.json.Decoder(Report)
+_creates: Final = msgspec.json.Decoder(Create)
+_reports: Final = msgspec.json.Decoder(Report)
 
 R = TypeVar("R", bound=Report)
 

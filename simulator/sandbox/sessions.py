@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Final
 
 from simulator.sandbox.accounts import Account
 from simulator.sandbox.rating import Quota
 from simulator.sandbox.repeats import AnswerHistory
 
-MAX_OPEN = 2_000_000
+MAX_OPEN: Final = 2_000_000
 
 
 class Session:

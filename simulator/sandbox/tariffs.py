@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
+from typing import Final
 
 from simulator.config import RatingPlan, Terms
 from simulator.sandbox.messages import Units
 from simulator.sandbox.rating import RatingGroup
 
-_UNITS = ("totalVolume", "serviceSpecificUnits", "time")
+_UNITS: Final = ("totalVolume", "serviceSpecificUnits", "time")
 """In the order in which they are looked for where the plan does not say which one counts."""
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from simulator import native
 from simulator.version import __version__
 from tests.performance import measurements as measure
 from tests.performance.budget import BUDGETS, Figure, failed
@@ -173,6 +174,7 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "smfleet": __version__,
+        "hot_path": native.state(),
         **{name: version(name) for name in libraries},
     }
 
