@@ -35,12 +35,17 @@ class NowTimestamps(Timestamps):
 
     def set_now(self, passed: int) -> None:
         """The wall clock stands at `passed` ns after the start."""
-        if (self.epoch + passed) // 1_000_000 != self._millisecond:
-            super().stamp(passed)
+        millisecond = (self.epoch + passed) // 1_000_000
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._text = self._format(millisecond)
 
     def stamp(self, now: int) -> bytes:  # noqa: ARG002
         """Return the present moment of the wall clock, whatever `now` is."""
         return self._text
+
+    def _millisecond_of(self, now: int) -> int:  # noqa: ARG002
+        return self._millisecond
 
 
 def timestamps(kind: str, epoch: int, factor: float | None) -> Timestamps:

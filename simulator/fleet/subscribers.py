@@ -16,8 +16,8 @@ class SubscriberBook:
         self.imsi_digits = len(subscribers.first_imsi)
         self._msisdn = int(subscribers.first_msisdn)
         self._imeisv = int(subscribers.first_imeisv)
-        self._tracking_areas = [int(tac, 16) for tac in location.tac]
-        self._cells = [int(cell, 16) for cell in location.cell]
+        self._tracking_areas = [tac.encode() for tac in location.tac]
+        self._cells = [cell.encode() for cell in location.cell]
 
     def identity(self, number: int) -> Identity:
         """Return who a subscriber is and where, as messages take it."""

@@ -13,9 +13,10 @@ from typing import Any, Final
 
 import orjson
 
-PduIdentity = tuple[int, int, int, int, int, int, int, int]
+PduIdentity = tuple[int, int, bytes, bytes, int, int, int, int]
 Identity = tuple[int, PduIdentity]
-"""A subscriber: IMSI, then MSISDN, IMEISV, TAC, cell, the last three octets of its IPv4 address, the end of its IPv6 address."""
+"""A subscriber: IMSI, then MSISDN, IMEISV, TAC and cell (hexadecimal digits), the last three octets of its IPv4 address, the
+end of its IPv6 address."""
 
 FINAL_TRIGGERS: Final = b'"triggers":[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}],'
 ARP: Final = {"priorityLevel": 8, "preemptCap": "NOT_PREEMPT", "preemptVuln": "PREEMPTABLE"}
@@ -68,9 +69,9 @@ def _location(rat: str, plmn: dict[str, str]) -> bytes:
     """UserLocation template; takes TAC and cell."""
     network = _json(plmn)
     if rat == "EUTRA":
-        form = b'{"eutraLocation":{"tai":{"plmnId":%b,"tac":"%%04x"},"ecgi":{"plmnId":%b,"eutraCellId":"%%07x"}}}'
+        form = b'{"eutraLocation":{"tai":{"plmnId":%b,"tac":"%%b"},"ecgi":{"plmnId":%b,"eutraCellId":"%%b"}}}'
     else:
-        form = b'{"nrLocation":{"tai":{"plmnId":%b,"tac":"%%06x"},"ncgi":{"plmnId":%b,"nrCellId":"%%09x"}}}'
+        form = b'{"nrLocation":{"tai":{"plmnId":%b,"tac":"%%b"},"ncgi":{"plmnId":%b,"nrCellId":"%%b"}}}'
     return form % (network, network)
 
 

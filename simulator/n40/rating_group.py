@@ -72,8 +72,8 @@ class RatingGroup:
 
     __slots__ = (
         "acknowledged", "asked", "asked_at", "asked_busy_at", "asks", "base", "busy_limit", "busy_threshold", "code", "doubt",
-        "expires_at", "final", "flow", "holding", "limit", "pending", "pending_busy", "reported", "reported_busy", "spec",
-        "state", "threshold", "trigger",
+        "expires_at", "final", "flow", "granted_at", "holding", "limit", "pending", "pending_busy", "reported",
+        "reported_busy", "spec", "state", "threshold", "trigger",
     )  # fmt: skip
 
     def __init__(self, spec: GroupSpec, flow: Flow) -> None:
@@ -91,6 +91,7 @@ class RatingGroup:
         self.busy_threshold = NEVER
         self.expires_at = NEVER
         self.holding = 0  # quota holding time in ns; 0: none
+        self.granted_at = 0  # when this quota came: it is not held for longer than a grant is old
         self.base = 0  # units used before this charging session (an earlier one of the same flow was lost by the CHF)
         self.reported = 0  # units in containers handed over for sending
         self.reported_busy = 0  # whole seconds of traffic in them
@@ -117,9 +118,9 @@ class RatingGroup:
             if self.expires_at < moment:
                 moment = self.expires_at
             if self.holding:
-                quiet = flow.clock + flow.active - flow.elapsed + self.holding
-                if quiet < moment:
-                    moment = quiet if quiet > flow.clock else flow.clock
+                given_back = self._held_until()
+                if given_back < moment:
+                    moment = given_back if given_back > flow.clock else flow.clock
             return moment
         if state is _SILENT:
             return flow.clock if flow.wants else flow.reaches(NEVER)
@@ -161,16 +162,25 @@ class RatingGroup:
             # Traffic goes on within the rest of the quota; a flow that has all it wanted needs no more.
             if used < flow.volume:
                 self.trigger, self.asks = triggers.QUOTA_THRESHOLD, True
-        elif self.holding and now >= flow.quiet_since() + self.holding:
+        elif self.holding and now >= self._held_until():
             self.drop_quota(_SILENT)
             self.trigger = triggers.QHT
 
+    def _held_until(self) -> int:
+        """When quota without traffic is given back: the holding time after the last traffic, or after the grant."""
+        quiet = self.flow.quiet_since()
+        return (quiet if quiet > self.granted_at else self.granted_at) + self.holding
+
     def _end_of_quota(self, trigger: bytes) -> None:
-        """Quota used up or run out. A final one is reported without asking; a finished flow leaves it to the release."""
+        """Quota used up or run out; a finished flow leaves it to the release.
+
+        Final units that are used up are reported without asking. When their validity ends before that, the CHF is asked: somebody
+        may have topped up (as in RFC 8506 5.6, whose rules N40 inherits).
+        """
         if self.flow.finished:
             self.drop_quota(_SILENT)
             return
-        final = self.final
+        final = self.final and trigger is triggers.QUOTA_EXHAUSTED
         self.drop_quota(_STOPPED if final else _ASKING)
         self.trigger, self.asks = trigger, not final
 
@@ -217,6 +227,7 @@ class RatingGroup:
         validity, holding = answer.validityTime, answer.quotaHoldingTime
         self.expires_at = now + validity * NS_PER_S if validity and validity < MAX_SECONDS else NEVER
         self.holding = holding * NS_PER_S if holding and holding < MAX_SECONDS else 0
+        self.granted_at = now
         self.final = False
         if answer.final:
             self.final = True

@@ -421,6 +421,8 @@ class ChargingSession:
 
     def _create(self, now: int) -> None:
         context = self.context
+        # Creates of one PDU session differ in nothing but their time stamp: two within a millisecond would be one and its repeat.
+        stamp = context.timestamps.later(now, self.creates) if self.creates else context.timestamps.stamp(now)
         self.creates += 1
         self.sequence = context.first_sequence  # every Create opens a charging session of its own
         self.local_sequence = 0
@@ -433,7 +435,7 @@ class ChargingSession:
         body = context.messages.create(
             context.messages.identify(self.subscriber),
             self.charging_id,
-            context.timestamps.stamp(now),
+            stamp,
             self.sequence,
             b",".join(units),
         )

@@ -26,16 +26,25 @@ class Timestamps:
 
     def stamp(self, now: int) -> bytes:
         """`b"2026-11-22T10:00:00.123Z"` for session time `now`."""
-        millisecond = (self.epoch + (now if self.pace == 1.0 else int(now / self.pace))) // 1_000_000
-        if millisecond == self._millisecond:
-            return self._text
+        millisecond = self._millisecond_of(now)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            self._text = self._format(millisecond)
+        return self._text
+
+    def later(self, now: int, milliseconds: int) -> bytes:
+        """The stamp of a moment so long after `now`."""
+        return self._format(self._millisecond_of(now) + milliseconds)
+
+    def _millisecond_of(self, now: int) -> int:
+        return (self.epoch + (now if self.pace == 1.0 else int(now / self.pace))) // 1_000_000
+
+    def _format(self, millisecond: int) -> bytes:
         second, rest = divmod(millisecond, 1000)
         prefix = self._prefixes.get(second)
         if prefix is None:
             prefix = self._prefix(second)
-        self._millisecond = millisecond
-        self._text = text = b"%b.%03dZ" % (prefix, rest)
-        return text
+        return b"%b.%03dZ" % (prefix, rest)
 
     def _prefix(self, second: int) -> bytes:
         if len(self._prefixes) >= CACHED_SECONDS:

@@ -238,9 +238,11 @@ class Conductor:
                         file.write(orjson.dumps({"worker": engine.worker, **report.snapshot}) + b"\n")
                     self._on_report(engine, report, failure)
         except EngineError as error:
-            failure.append(error)
-        if engine.left_open is None:
-            self._on_death(engine, failure)
+            self._give_up_on(engine, str(error), failure)
+            await engine.send(messages.Stop())
+        if engine.left_open is None and not engine.given_up:
+            words = engine.last_words()
+            self._give_up_on(engine, f"worker {engine.worker} died{': ' + words if words else ''}", failure)
         self._note_progress(failed=bool(failure))
 
     def _on_report(self, engine: EngineProcess, report: messages.Message, failure: list[Exception]) -> None:
@@ -254,7 +256,7 @@ class Conductor:
             case messages.Drained():
                 engine.left_open = report.open
             case messages.Error():
-                failure.append(EngineError(report.text))
+                self._give_up_on(engine, report.text, failure)
             case _:
                 pass
         self._note_progress(failed=bool(failure))
@@ -267,10 +269,12 @@ class Conductor:
         if not any(engine.alive for engine in self._engines):
             self._all_gone.set()
 
-    def _on_death(self, engine: EngineProcess, failure: list[Exception]) -> None:
-        """An engine died: its share of the load and its open sessions are lost, and the run says so."""
-        words = engine.last_words()
-        text = f"worker {engine.worker} died{': ' + words if words else ''}"
+    def _give_up_on(self, engine: EngineProcess, text: str, failure: list[Exception]) -> None:
+        """An engine cannot go on. Before the start there is no run without it.
+
+        Later its share of the load and its open sessions are lost, and the run says so; what was measured until then is kept.
+        """
+        engine.given_up = True
         if not engine.ready:
             failure.append(EngineError(text))
             return
@@ -321,7 +325,7 @@ class Conductor:
                 ledger.unlink(missing_ok=True)
         return await anyio.to_thread.run_sync(self._join, records, ledger)
 
-    def _join(self, records: list[Path], ledger: Path) -> Audit:
+    def _join(self, records: list[Path], ledger: Path) -> Audit | None:
         auditor = Auditor(unverifiable=self._unverifiable)
         try:
             for file in records:
@@ -335,7 +339,8 @@ class Conductor:
                     auditor.add_ledger(read_rows(lines))
             return auditor.finish()
         except AuditError as error:
-            raise RunError(f"the books cannot be audited: {error}") from None
+            self._failures.append(f"the books cannot be audited: {error}")
+            return None
 
 
 def _text(path: Path | None) -> str | None:

@@ -30,6 +30,7 @@ class EngineProcess:
         self._errors = errors
         self.worker = worker
         self.alive = True
+        self.given_up = False
         self.ready = False
         self.finished = False
         self.left_open: int | None = None

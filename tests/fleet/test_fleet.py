@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from simulator.fleet.pace import Pace
-from tests.world import CALL, DOWNLOAD, MESSAGE, REPORT, SECOND, START, World, by_session, traffic
+from simulator.fleet.pace import NowTimestamps, Pace
+from simulator.n40 import Timestamps
+from tests.world import CALL, DOWNLOAD, EPOCH, MESSAGE, REPORT, SECOND, START, World, by_session, traffic
 
 MIXED = {"call": CALL, "download": DOWNLOAD, "message": MESSAGE, "report": REPORT}
 LATENCY = 5_000_000
@@ -85,6 +86,14 @@ def test_flat_out_messages_are_stamped_with_the_present_moment() -> None:
     stamps = [message.body["invocationTimeStamp"] for message in world.messages]
     assert stamps == sorted(stamps)
     assert stamps[0][:17] == stamps[-1][:17], "all within one minute, and that of the wall clock"
+
+
+def test_flat_out_a_stamp_of_a_millisecond_later_is_one_of_the_wall_clock() -> None:
+    stamps = NowTimestamps(EPOCH)
+    stamps.set_now(5_000_000)
+    ahead = 3_600 * 10**9  # where the session's own time is
+    assert stamps.stamp(ahead) == stamps.later(ahead, 0) != stamps.later(ahead, 1)
+    assert stamps.later(ahead, 1) == Timestamps(EPOCH).stamp(6_000_000)
 
 
 # -- closed loop --------------------------------------------------------------------------------------------------------

@@ -87,6 +87,19 @@ def test_identities_are_counted_up_together() -> None:
     assert max(seen) < 1000
 
 
+def test_tracking_areas_and_cells_are_written_as_the_profile_writes_them() -> None:
+    """An EUTRA tracking area has four digits, or six with leading zeros; both stay as they are."""
+    pgw = {"kind": "PGW_C_SMF", "location": {"tac": ["00A1b2", "0c0d"], "cell": ["00Ff001"]}}
+    usage = DOWNLOAD | {"network_function": "pgw"}
+    world = World(traffic({"rate": "20/s"}, usages={"download": usage}, network_functions={"pgw": pgw})).run()
+    places = [
+        message.body["pDUSessionChargingInformation"]["userLocationinfo"]["eutraLocation"]
+        for message in world.sent("create")
+    ]
+    assert {place["tai"]["tac"] for place in places} == {"00A1b2", "0c0d"}
+    assert {place["ecgi"]["eutraCellId"] for place in places} == {"00Ff001"}
+
+
 def test_a_thousand_million_subscribers_cost_no_memory() -> None:
     profile = traffic({"rate": "1000/s"}, subscribers={"count": "1G", "first_imsi": "00101000000000"})
     tracemalloc.start()

@@ -251,6 +251,7 @@ class Life:
         self.stop_at = min(plan.stop_at, LONGEST)
         self.stopped = False
         self.stamps = Timestamps(EPOCH)
+        self.creates: list[str] = []  # their time stamps
         context = SessionContext(
             messages=BEARERS[plan.bearer],
             timestamps=Timestamps(EPOCH),
@@ -427,7 +428,7 @@ class Life:
         """A message as it leaves; returns the units that it reports."""
         body = orjson.loads(request.body)
         assert request.due == self.now
-        assert body["invocationTimeStamp"].encode() == self.stamps.stamp(request.due)
+        self.check_stamp(request, body["invocationTimeStamp"])
         self.check_numbers(request, body)
         assert len({usage["ratingGroup"] for usage in body.get("multipleUnitUsage", [])}) == len(
             body.get("multipleUnitUsage", [])
@@ -442,6 +443,14 @@ class Life:
             assert set(pending) == set(self.groups)
             self.stop_traffic()
         return pending
+
+    def check_stamp(self, request: Request, stamp: str) -> None:
+        again = 0
+        if request.operation is Operation.CREATE:
+            again = len(self.creates)
+            self.creates.append(stamp)
+            assert self.creates == sorted(set(self.creates)), "no Create may look like a repeat of another one"
+        assert stamp.encode() == self.stamps.later(request.due, again)
 
     def check_numbers(self, request: Request, body: dict[str, Any]) -> None:
         if request.operation is Operation.CREATE:

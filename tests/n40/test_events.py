@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import orjson
@@ -14,7 +15,9 @@ from tests.n40.trace import EPOCH, RESOURCE, S, function, granted, identify
 
 
 def event(kind: str, units: int = 1, rat: str = "NR", first_sequence: int = 0) -> OneTimeEvent:
-    messages = SmsMessages(function("SMSF"), identify, rat=rat, event_type=kind, service_centre="15550000000")
+    messages = SmsMessages(
+        function("SMSF"), partial(identify, rat=rat), rat=rat, event_type=kind, service_centre="15550000000"
+    )
     context = EventContext(
         messages=messages,
         timestamps=Timestamps(EPOCH),

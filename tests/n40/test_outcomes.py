@@ -284,6 +284,18 @@ def test_a_lost_session_is_created_anew_and_unreported_units_are_carried_over(st
     )
 
 
+def test_creates_of_one_pdu_session_within_a_millisecond_do_not_look_like_one_and_its_repeat() -> None:
+    smf = Smf(data())
+    stamps = [smf.starts().body["invocationTimeStamp"]]
+    for _ in range(2):
+        smf.chf.answers()  # grants nothing, so that the first Update asks at once
+        assert smf.sends().operation is UPDATE
+        smf.chf.refuses(404)
+        stamps.append(smf.sends().body["invocationTimeStamp"])
+    assert smf.now < 100
+    assert stamps == sorted(set(stamps))
+
+
 def test_a_chf_that_loses_everything_is_given_up() -> None:
     smf = Smf(data())
     smf.starts()

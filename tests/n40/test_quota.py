@@ -324,6 +324,16 @@ def test_traffic_that_resumes_at_the_very_moment_keeps_the_quota() -> None:
     assert (update.at, update.trigger(300)) == (26 * S, "QUOTA_EXHAUSTED")
 
 
+def test_a_grant_that_comes_in_a_long_pause_is_held_from_then_on() -> None:
+    smf = Smf(data(bursts=((3, MB, 60), (100, MB, 0))))
+    smf.starts()
+    smf.chf.grants(300, octets=4 * MB, threshold=2 * MB, holding=20)
+    assert smf.sends().at == 2 * S
+    smf.chf.grants(300, octets=10 * MB, holding=20, after=30)  # the last traffic was at 3 s
+    update = smf.sends()
+    assert (update.at, update.trigger(300), update.used(300)) == (52 * S, "QHT", MB)
+
+
 # -- final units --------------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +382,17 @@ def test_a_final_unit_indication_without_units_stops_the_group_at_once() -> None
     smf.chf.grants(300, octets=0, final="TERMINATE", after=1)
     release = smf.sends()
     assert (release.operation, release.at) == (Operation.RELEASE, S)
+
+
+def test_final_units_whose_validity_ends_are_asked_for_again() -> None:
+    smf = Smf(data())
+    smf.starts()
+    smf.chf.grants(300, octets=10 * MB, validity=4, final="TERMINATE")
+    update = smf.sends()
+    assert (update.at, update.trigger(300), update.used(300)) == (4 * S, "VALIDITY_TIME", 4 * MB)
+    assert update.asks(300)
+    smf.chf.grants(300, octets=2 * MB)
+    assert (smf.sends().at, smf.used(300)) == (6 * S, 6 * MB)
 
 
 def test_an_empty_final_unit_action_says_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,9 @@ def test_every_event_passes_the_strict_check_and_ends_with_its_answer(
     kind: str, rat: str, subscriber: int, units: int, reference: int, moment: int, first_sequence: int, status: int,
     content: bytes, strict: jsonschema_rs.Validator,
 ) -> None:  # fmt: skip
-    messages = SmsMessages(function("SMSF"), identify, rat=rat, event_type=kind, service_centre="15550000000")
+    messages = SmsMessages(
+        function("SMSF"), partial(identify, rat=rat), rat=rat, event_type=kind, service_centre="15550000000"
+    )
     context = EventContext(
         messages=messages,
         timestamps=Timestamps(EPOCH),

@@ -27,6 +27,12 @@ def test_stamps_are_those_of_the_calendar(moments: list[int]) -> None:
         assert stamps.stamp(moment).decode() == when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{when.microsecond // 1000:03}Z"
 
 
+def test_a_stamp_can_be_that_of_some_milliseconds_later() -> None:
+    stamps = Timestamps(EPOCH)
+    assert stamps.stamp(0) == stamps.later(0, 0)
+    assert stamps.later(999_000_000, 2) == stamps.stamp(1_001_000_000)
+
+
 def test_at_a_pace_wall_time_is_stamped() -> None:
     stamps = Timestamps(EPOCH, pace=60.0)
     assert stamps.stamp(3600 * S) == b"2026-11-18T11:07:40.000Z"

@@ -13,6 +13,7 @@ Answers are bytes that `read_answer` reads, as they would come from a connection
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import orjson
@@ -93,9 +94,13 @@ def items(rg: int = 400, rate: float = 1, **more: Any) -> RatingGroup:
     return group(rg, "serviceSpecificUnits", rate, **more)
 
 
-def identify(number: int) -> Identity:
-    msisdn, imeisv, cell = 15_550_100_001 + number, 3_500_000_000_000_010 + number, 16 + number % 16
-    return 1_010_000_000_001 + number, (msisdn, imeisv, 1, cell, 0, 0, number & 255, number & 0xFFFF)
+def identify(number: int, rat: str = "NR") -> Identity:
+    """Subscriber `number`, in a tracking area and cell of that radio."""
+    tac, cell = (b"0001", b"%07x") if rat == "EUTRA" else (b"000001", b"%09x")
+    msisdn, imeisv = 15_550_100_001 + number, 3_500_000_000_000_010 + number
+    return 1_010_000_000_001 + number, (
+        msisdn, imeisv, tac, cell % (16 + number % 16), 0, 0, number & 255, number & 0xFFFF,
+    )  # fmt: skip
 
 
 def function(node_functionality: str = "SMF") -> NetworkFunctionIdentity:
@@ -120,7 +125,11 @@ def messages(node_functionality: str = "SMF", rat: str = "NR", features: str = "
     bearer = Bearer(dnn="internet", rat=rat, slice_id=slice_id, pdu_session_id=5, five_qi=9, serving_node=serving)
     notify_uri = "http://127.0.0.1:18100/nsmf-callback/n40"
     return PduSessionMessages(
-        function(node_functionality), bearer, identify, notify_uri=notify_uri, supported_features=features
+        function(node_functionality),
+        bearer,
+        partial(identify, rat=rat),
+        notify_uri=notify_uri,
+        supported_features=features,
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 import orjson
 import pytest
 
+from simulator.fleet import messages
 from simulator.http2 import ServerRequest
+from simulator.run import conductor
 from simulator.run.options import Result
 from tests.run.rig import (
     Follower,
@@ -274,3 +276,41 @@ async def test_the_other_workers_go_on_when_one_dies() -> None:
     assert "worker" in result.why[0]
     assert completed(result) > 30
     assert result.verdict == "could not run"
+
+
+async def test_an_engine_whose_report_cannot_be_read_is_stopped_and_what_it_reported_before_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read, snapshots = messages.decode, 0
+
+    def decode(line: bytes) -> messages.Message:
+        nonlocal snapshots
+        report = read(line)
+        snapshots += isinstance(report, messages.SnapshotReport)
+        if snapshots > 3:
+            raise messages.MessageError("this is no JSON")
+        return report
+
+    monkeypatch.setattr(messages, "decode", decode)
+    follower = Follower()
+    async with peer(charging(sandbox_core())) as server:
+        began = time.monotonic()
+        result = await conducted(steady(load={"duration": "30s"}), target=url(server), observer=follower)
+    assert time.monotonic() - began < 10
+    assert (result.verdict, result.exit_code) == ("could not run", 2)
+    assert "worker 0: an unreadable report: this is no JSON" in result.why[0]
+    assert result.summary["all"]["requests"] > 50
+    assert result.summary["audit"]["balanced"] is not True
+    assert not children("simulator.fleet.process")
+
+
+async def test_books_that_cannot_be_audited_do_not_cost_the_run_its_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def ledger(url: str) -> AsyncIterator[bytes]:
+        yield b'{"ref": "1-1"}'
+
+    monkeypatch.setattr(conductor, "read_ledger", ledger)
+    result = await conducted(brief())
+    assert (result.verdict, result.exit_code) == ("could not run", 2)
+    assert "the books cannot be audited: ledger row 1" in result.why[0]
+    assert result.summary["audit"] is None
+    assert completed(result) == 40
