@@ -70,6 +70,8 @@ class ClientConnection:
         """Done when the transport is closed."""
         self.established = False
         """The peer's SETTINGS have come."""
+        self.cut_off = False
+        """It has ended with exchanges in flight."""
         self._owner = owner
         self._codec = codec
         self._clock = clock
@@ -407,6 +409,7 @@ class ClientConnection:
             self.ready.set_result(self._greeting_problem(detail))
         now = self._clock()
         fresh, self._fresh = self._fresh, []
+        self.cut_off = bool(self._in_flight)
         for stream_id in list(self._in_flight):
             self._fail(stream_id, Failure(kind, detail), now)
         self._owner.take_back(fresh)

@@ -268,9 +268,13 @@ class Pool:
             self._ready.remove(connection)
         self._all.remove(connection)
         self._past.add(connection.counters)
-        if not self._closed and any(slot.on_gone(connection) for slot in self._slots):
-            self._lost += 1
+        if self._closed:
+            return
+        vacated = any(slot.on_gone(connection) for slot in self._slots)
+        if vacated:
             self._problem = f"{self.target}: {detail}"
+        if vacated or connection.cut_off:  # one that was going away has left its slot before
+            self._lost += 1
 
     async def aclose(self) -> None:
         """Say GOAWAY on every connection, fail what is left with CLOSED, and wait until the sockets are closed."""

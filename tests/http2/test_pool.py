@@ -237,6 +237,21 @@ async def test_a_closing_server_answers_what_it_has_and_the_pool_moves_on() -> N
         assert smf.pool.statistics().goaways >= 1
 
 
+async def test_a_connection_that_dies_after_its_goaway_with_an_answer_owing_counts_as_lost() -> None:
+    held = Held()
+    async with serving(held) as chf, pooled(plain(chf.port)) as smf:
+        under_way = smf.submit(b"old")
+        await until(lambda: len(held.requests) == 1)
+        (connection,) = chf._connections
+        connection.go_away()
+        await until(lambda: smf.pool.statistics().connections_draining == 1)
+        connection.abort()
+        result = await under_way
+        assert isinstance(result, Failure)
+        assert result.kind is FailureKind.CONNECTION_LOST
+        assert smf.pool.statistics().lost == 1
+
+
 async def test_closing_the_pool_fails_everything_with_closed_once() -> None:
     held = Held()
     async with serving(held, limits=ServerLimits(streams=2)) as chf, pooled(plain(chf.port)) as smf:

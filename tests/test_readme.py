@@ -1,0 +1,69 @@
+"""What the README shows is what happens: its profile loads, its options exist, its test runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulator.config import load_profile, shipped_profiles
+from tests.run.rig import sandbox_process
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_its_profile_is_one(tmp_path: Path) -> None:
+    (text,) = blocks("yaml")
+    file = tmp_path / "profile.yaml"
+    file.write_text(text)
+    assert load_profile(file).usages
+
+
+def test_its_table_names_every_profile_that_is_shipped() -> None:
+    named = re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)
+    assert sorted(named) == [each.name for each in shipped_profiles()]
+
+
+@pytest.mark.parametrize("command", ["run", "sandbox"])
+def test_the_options_that_it_names_exist(command: str) -> None:
+    lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
+    named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
+    if command == "run":
+        named |= set(re.findall(r"`(--[a-z-]+)", README))
+    shown = subprocess.run(
+        [sys.executable, "-c", "from simulator.cli import main; main()", command, "--help"],
+        env={"COLUMNS": "200", "PATH": ""},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    ).stdout
+    assert len(named) >= 2
+    assert named <= set(re.findall(r"--[a-z-]+", shown))
+
+
+def test_its_test_runs_and_passes(tmp_path: Path) -> None:
+    script, test = blocks("python")
+    assert 'run("busy-hour", target="http://chf.lab:8080", duration="1m")' in script
+    with sandbox_process() as chf:
+        here = test.replace("http://chf.lab:8080", chf["n40"]).replace('"1m"', '"3s", overrides=["load.warmup=0s"]')
+        assert here != test
+        (tmp_path / "test_chf.py").write_text(here)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+    assert "1 passed" in done.stdout, done.stdout
