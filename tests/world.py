@@ -91,6 +91,7 @@ class World:
         self.recorders = [Recorder(START) for _ in range(self.workers)]
         self.fleets = [self._fleet(index) for index in range(self.workers)]
         self.attempts: dict[bytes, int] = {}
+        self.exchanges: list[Exchange] = []
         self.measured = Totals()
 
     def _fleet(self, index: int) -> Fleet:
@@ -118,6 +119,7 @@ class World:
         message = Message(self.now, worker, path.decode(), orjson.loads(exchange.body), exchange.body, attempt)
         if self.keep:
             self.messages.append(message)
+            self.exchanges.append(exchange)
         exchange.sent = self.now
         fate = self.weather(message)
         if fate in ("lost", "answer lost"):

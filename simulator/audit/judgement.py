@@ -9,7 +9,7 @@ Every used unit is exactly one of these:
 * *unverified*: the CHF acknowledged it, and there are no complete books to confirm that.
 * *refused*: the CHF's answer refused the report, or the report provably never reached it; not charged.
 * *unreported*: its session was denied or failed before it could be reported; not charged.
-* *open*: its session is still open and has not reported it yet.
+* *open*: its session was left open, and has not reported it yet or has had no answer to its last report yet.
 * *uncharged*: the CHF said that charging does not apply, or the failure handling let traffic go on without it.
 
 *Double charged* units come on top: what the books hold beyond what was used, whether a report was charged twice, a
@@ -84,7 +84,9 @@ def judge(account: Account, *, complete: bool) -> Judgement:
     refused, rest = _take(rest, account.reported - account.acknowledged - account.doubt)
     uncharged, rest = _take(rest, account.uncharged)
     unreported, rest = _take(rest, account.unreported)
-    still_open, rest = _take(rest, account.open)
+    # A report to a session that was left open may still be on its way: the books were read before its time was over.
+    on_its_way = account.doubt if complete and account.ends == "open" else 0
+    still_open, rest = _take(rest, account.open + on_its_way)
     in_doubt, rest = _take(rest, 0 if complete else account.doubt)
     unverified, rest = _take(rest, 0 if complete else account.acknowledged)
     believed = account.charged if complete else max(account.charged, account.acknowledged)
@@ -115,7 +117,7 @@ def explain(account: Account, judgement: Judgement) -> str:
     if judgement.lost and account.acknowledged > account.charged:
         return "acknowledged by the CHF, but missing from its books"
     if judgement.lost and account.doubt:
-        return "the answer never came, and the CHF did not charge it"
+        return "never acknowledged, and the CHF did not charge it"
     if judgement.lost:
         return "used in a session that ended well, but never reported"
-    return "the answer never came, and the books cannot tell"
+    return "never acknowledged, and the books cannot tell"

@@ -123,9 +123,13 @@ class FleetConnections:
 
     async def aclose(self) -> None:
         """Close all connections; what is under way fails."""
+        now = time.monotonic_ns()
         for other in self._elsewhere.values():
             if isinstance(other, _Opening) and other.task is not None:
                 other.task.cancel()
+                for exchange in other.waiting:
+                    sent_nothing = Failure(FailureKind.CLOSED, "the pool was closed", safe_to_repeat=True)
+                    exchange.on_done(exchange, sent_nothing, now)
         await asyncio.gather(*(pool.aclose() for pool in self._all()))
 
 

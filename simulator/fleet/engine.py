@@ -173,8 +173,7 @@ class Engine:
     async def drain(self, timeout_s: float) -> int:
         """Release what is open; return how many sessions are left open at the CHF."""
         if self._fleet is None:
-            await self._connections.aclose()
-            return 0
+            return await self.stop()
         now = time.monotonic_ns()
         self._take_interval()
         self.recorder.phase = Phase.DRAIN
@@ -187,15 +186,16 @@ class Engine:
 
     async def stop(self) -> int:
         """Stop at once; return how many sessions are left open at the CHF."""
-        left = 0
-        if self._fleet is not None:
-            left = self._fleet.open_sessions
-            self._fleet.abandon()
-            for timer in (self._timer, self._interval):
-                if timer is not None:
-                    timer.cancel()
+        fleet = self._fleet
+        if fleet is None:
+            await self._connections.aclose()
+            return 0
+        for timer in (self._timer, self._interval):
+            if timer is not None:
+                timer.cancel()
+        fleet.stop()
         await self._connections.aclose()
-        if self._fleet is not None:
-            self._take_interval()
-            self._records.close()
-        return left
+        fleet.abandon()
+        self._take_interval()
+        self._records.close()
+        return fleet.abandoned

@@ -35,6 +35,8 @@ GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED)
 METHOD: Final = (b":method", b"POST")
 CONTENT_TYPE: Final = (b"content-type", b"application/json")
 ACCEPT: Final = (b"accept", b"application/json, application/problem+json")
+UNANSWERED: Final = "unanswered"
+"""What becomes of a request that is under way when the run stops."""
 NO_ANSWER: Final = frozenset(
     {FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED}
 )
@@ -124,7 +126,9 @@ class Fleet:
         self._most_open = 0
         self._most_awaiting = 0
         self._draining = False
+        self._stopping = False
         self.abandoned = 0
+        """Sessions that were left open at the CHF."""
 
     # -- out ----------------------------------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class Fleet:
     def set_gauges(self) -> None:
         """Put levels into the recorder, before a cut: first the highest since the last cut, then what is now."""
         for name, peak, level in (
-            ("sessions_open", self._most_open, len(self._open)),
+            ("sessions_open", self._most_open, len(self._open) + self.abandoned),
             ("in_flight", self._most_awaiting, self._awaiting),
         ):
             self.recorder.gauge(name, peak)
@@ -200,13 +204,21 @@ class Fleet:
             live.ends_at = min(live.ends_at, max(live.clock, self.pace.session_time(moment)))
             self._schedule.add(moment, live)
 
+    def stop(self) -> None:
+        """The drain's time is over: what fails from here on, because the connections are closed, is not tried again."""
+        self._draining = self._stopping = True
+
     def abandon(self) -> None:
-        """The drain's time is over: sessions that are still open stay open at the CHF, and are entered as such."""
+        """Sessions that are still open stay open at the CHF, and are entered as such."""
         for live in list(self._open.values()):
-            live.session.abandon()
-            self.abandoned += 1
-            self._count_end(live)
-        self._open.clear()
+            self._leave_open(live, doubt=live.request is not None)
+
+    def _leave_open(self, live: LiveSession, *, doubt: bool) -> None:
+        live.request = None
+        live.session.abandon(doubt=doubt)
+        del self._open[live.slot]
+        self.abandoned += 1
+        self._count_end(live)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -349,13 +361,18 @@ class Fleet:
         assert type(live) is LiveSession
         request = live.request
         if request is None or live.session.end is not None:
-            return  # abandoned meanwhile
+            return  # it was left open
         if self._present is not None:
             self._present.set_now(now - self.pace.t0)
         if not live.first_sent:
             live.first_sent = exchange.sent
         if isinstance(result, Failure):
-            self._on_failure(live, request, exchange, result, now)
+            if self._stopping:
+                self._series.failed(live, request.operation, exchange, UNANSWERED, now)
+                processed = live.delivery is not None and live.delivery.processed
+                self._leave_open(live, doubt=processed or not result.safe_to_repeat)
+            else:
+                self._on_failure(live, request, exchange, result, now)
         else:
             self._on_answer(live, request, exchange, result, now)
 

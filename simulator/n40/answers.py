@@ -56,6 +56,7 @@ CAUSES: Final = {
 
 # Globals, because looking up an enum's member costs ten times as much.
 _GO_ON: Final = Action.GO_ON
+_FAILURE: Final = Action.FAILURE
 _OK: Final = Outcome.OK
 _CREATE: Final = Operation.CREATE
 _RELEASE: Final = Operation.RELEASE
@@ -80,7 +81,17 @@ class ChargingAnswer:
         self.reference = b""
         self.path = b""
         self.origin: bytes | None = None
-        self.repeats = 0
+        self.repeats = 0  # attempts before this one that the CHF may have processed
+
+    @property
+    def may_have_charged(self) -> bool:
+        """Whether the CHF may have charged what this answer does not confirm.
+
+        An answer of 3xx or 429 says that its request was not processed (RFC 9110 15.4, RFC 6585 4), and so does a refusal; any
+        other failure says nothing. Where it answers a repeat, an earlier attempt may have been charged, whatever it says.
+        """
+        unprocessed = self.status == 429 or 300 <= self.status < 400
+        return self.repeats > 0 or (self.action is _FAILURE and not unprocessed)
 
 
 class UnreadableError(ValueError):

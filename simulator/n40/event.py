@@ -126,8 +126,9 @@ class OneTimeEvent:
         if answer.action is Action.GO_ON and answer.outcome is Outcome.OK:
             self.acknowledged = self._debited(answer)
             self.end = End.COMPLETED
-        elif answer.action is Action.FAILURE:
-            self.doubt = 0 if answer.status == 429 else self.units
+            return
+        self.doubt = self.units if answer.may_have_charged else 0
+        if answer.action is Action.FAILURE:
             self.end = End.FAILED
         else:
             self.end = End.UNCHARGED if answer.action is Action.UNCHARGED else End.DENIED
@@ -152,9 +153,9 @@ class OneTimeEvent:
     def stop(self, now: int) -> None:
         """An event cannot be cut short: its answer ends it."""
 
-    def abandon(self) -> None:
-        """The run stops before the answer came."""
+    def abandon(self, *, doubt: bool) -> None:
+        """The run stops before the answer came; `doubt`: it may be charged all the same."""
         if self.end is None:
             self.outstanding = None
-            self.doubt = self.units
+            self.doubt = self.units if doubt else 0
             self.end = End.OPEN

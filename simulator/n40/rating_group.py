@@ -203,8 +203,7 @@ class RatingGroup:
         """
         if answer.resultCode != "SUCCESS":
             if answer.refused:
-                self.drop_quota(_STOPPED)
-                self.code = answer.code
+                self.stop(answer.code)
                 return
             if answer.offline:
                 self.drop_quota(_OFFLINE)
@@ -244,8 +243,7 @@ class RatingGroup:
 
     def _nothing_granted(self, answer: GroupAnswer, now: int, retry_after: int) -> None:
         if answer.final:
-            self.drop_quota(_STOPPED)
-            self.code = "FINAL_UNIT"
+            self.stop("FINAL_UNIT")
             return
         self.drop_quota(_WITHOUT)
         self.expires_at = now + retry_after
@@ -257,11 +255,14 @@ class RatingGroup:
         self.reported_busy += seconds
         return seconds
 
-    def settle(self, *, charged: bool, doubt: bool) -> None:
-        """Book what was pending: confirmed, in doubt, or (refused) still to be reported."""
-        if charged:
-            self.acknowledged += self.pending
-        elif doubt:
+    def stop(self, code: str) -> None:
+        """No more service, for the reason that the CHF gave."""
+        self.drop_quota(_STOPPED)
+        self.code, self.trigger, self.asks = code, None, False
+
+    def settle(self, *, doubt: bool) -> None:
+        """Book what was pending and not confirmed: in doubt, or still to be reported."""
+        if doubt:
             self.doubt += self.pending
         else:
             self.reported -= self.pending

@@ -162,10 +162,10 @@ class ChargingSession:
             self.groups = []
         return records
 
-    def abandon(self) -> None:
-        """The run stops here and the session is left open; what is on its way is in doubt."""
+    def abandon(self, *, doubt: bool) -> None:
+        """The run stops here and the session is left open; `doubt`: a report is on its way that may be charged."""
         if self.end is None:
-            self._settle(charged=False, doubt=self.outstanding is not None)
+            self._settle(doubt=doubt)
             self._finish(End.OPEN)
 
     def _records(self, end: End) -> list[UsageRecord]:
@@ -223,7 +223,7 @@ class ChargingSession:
         request = self._answered(request_id, now)
         if request is None:
             return
-        self._settle(charged=False, doubt=processed)
+        self._settle(doubt=processed)
         self._give_up(request, End.FAILED, now)
 
     def stop(self, now: int) -> None:
@@ -301,14 +301,10 @@ class ChargingSession:
     def _stop_group(self, rating_group: int, code: str) -> None:
         for group in self.groups:
             if group.spec.rating_group == rating_group and group.state is not _STOPPED:
-                group.drop_quota(_STOPPED)
-                group.code, group.trigger, group.asks = code, None, False
+                group.stop(code)
 
     def _on_refusal(self, request: Request, answer: ChargingAnswer, now: int) -> None:
-        failed = answer.action is Action.FAILURE
-        # 429 says that it was not processed (RFC 6585 4); after any other failure the CHF may have charged it.
-        repeated_release = request.operation is _RELEASE and answer.action is Action.GONE and answer.repeats > 0
-        self._settle(charged=False, doubt=(failed and answer.status != 429) or repeated_release)
+        self._settle(doubt=answer.may_have_charged)
         match answer.action:
             case Action.UNCHARGED:
                 self._go_uncharged()
@@ -317,7 +313,7 @@ class ChargingSession:
             case Action.GONE:
                 self._gone(request, now)
             case _:
-                self._give_up(request, End.FAILED if failed else End.DENIED, now)
+                self._give_up(request, End.FAILED if answer.action is Action.FAILURE else End.DENIED, now)
 
     def _go_uncharged(self) -> None:
         """The CHF says that charging does not apply: traffic goes on, and nothing more is reported."""
@@ -337,8 +333,7 @@ class ChargingSession:
             for group in self.groups:
                 if group.asked:
                     group.asked = False
-                    group.drop_quota(_STOPPED)
-                    group.code, group.trigger, group.asks = "QUOTA_LIMIT_REACHED", None, False
+                    group.stop("QUOTA_LIMIT_REACHED")
         else:
             self._finish(End.DENIED)
 
@@ -372,10 +367,10 @@ class ChargingSession:
         else:
             self._finish(self.verdict or end)
 
-    def _settle(self, *, charged: bool, doubt: bool) -> None:
-        """Book the units of the outstanding report: confirmed, in doubt, or refused and still to be reported."""
+    def _settle(self, *, doubt: bool) -> None:
+        """Book the units of a report that was not confirmed: in doubt, or still to be reported."""
         for group in self.groups:
-            group.settle(charged=charged, doubt=doubt)
+            group.settle(doubt=doubt)
 
     def _finish(self, end: End) -> None:
         self.end = end
@@ -470,7 +465,7 @@ class ChargingSession:
         body = context.messages.release(who, self.charging_id, stamp, self.sequence, b",".join(units), started)
         self._send(_RELEASE, now, self._address() + b"/release", body)
 
-    def _report(self, group: RatingGroup, trigger: bytes | None, stamp: bytes, now: int, who: Identity) -> bytes:
+    def _report(self, group: RatingGroup, trigger: bytes, stamp: bytes, now: int, who: Identity) -> bytes:
         """One multipleUnitUsage: a container with what was used since the last report, and a request for more."""
         if group.flow.clock != now:
             group.advance(now)
@@ -500,5 +495,5 @@ class ChargingSession:
             requested = spec.requested_unit + b","
         indicator = b"OFFLINE_CHARGING" if group.state is State.OFFLINE else b"ONLINE_CHARGING"
         return UNIT_USAGE % (
-            spec.rating_group, requested, indicator, trigger or triggers.FINAL, stamp, amount, self.local_sequence, information,
+            spec.rating_group, requested, indicator, trigger, stamp, amount, self.local_sequence, information,
         )  # fmt: skip

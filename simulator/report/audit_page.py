@@ -26,7 +26,7 @@ _REMARKS: Final = (
     ("unverified_units", "acknowledged, but not verified"),
     ("refused_units", "refused by the CHF, not charged"),
     ("unreported_units", "used in denied or failed sessions and never reported"),
-    ("open_units", "used in sessions still open, not reported yet"),
+    ("open_units", "used in sessions that were left open, not charged yet"),
     ("uncharged_units", "let pass without charging"),
     ("doubted_units", "not answered at first"),
 )

@@ -86,6 +86,12 @@ def test_usage_that_was_let_pass_is_uncharged() -> None:
     assert of_books(used=10, reported=7, acknowledged=7, charged=7, uncharged=3) == Judgement(charged=7, uncharged=3)
 
 
+def test_a_report_that_was_on_its_way_when_its_session_was_left_open_is_not_lost() -> None:
+    left_open = replace(account(used=10, reported=8, acknowledged=5, doubt=3, charged=5, open=2), ends="open")
+    assert judge(left_open, complete=True) == Judgement(charged=5, open=5)
+    assert judge(left_open, complete=False) == Judgement(charged=5, open=2, in_doubt=3)
+
+
 def test_an_smf_that_reports_more_than_was_used_is_found_with_and_without_books() -> None:
     assert of_books(used=10, reported=12, acknowledged=12, charged=12).double_charged == 2
     assert without_books(used=10, reported=12, acknowledged=12).double_charged == 2

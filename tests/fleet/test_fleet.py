@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from simulator.fleet.pace import NowTimestamps, Pace
+from simulator.http2 import Failure, FailureKind
 from simulator.n40 import Timestamps
 from tests.world import CALL, DOWNLOAD, EPOCH, MESSAGE, REPORT, SECOND, START, World, by_session, traffic
 
@@ -257,6 +258,27 @@ def test_sessions_that_get_no_answer_are_abandoned_and_entered_as_open(pace: str
     assert len(opened) == left
     assert not world.fleets[0].open_sessions
     assert world.count("sessions|started") == world.count("sessions|completed") + left
+
+
+@pytest.mark.parametrize("sent", [True, False])
+def test_what_is_under_way_when_the_run_stops_counts_as_failed_and_its_session_as_left_open(sent: bool) -> None:
+    """A CHF that swallows requests must not look flawless; a request that has not left yet is in no doubt."""
+    world = World(traffic({"rate": "20/s"}, usages={"message": MESSAGE}), latency=9 * SECOND)
+    world.run_until(2)
+    (fleet,) = world.fleets
+    open_sessions, requests = fleet.open_sessions, world.count("requests")
+    assert (open_sessions > 10, requests) == (True, 0)
+    fleet.stop()
+    for exchange in world.exchanges:
+        exchange.sent = world.now if sent else 0
+        exchange.on_done(exchange, Failure(FailureKind.CLOSED, "closed", safe_to_repeat=not sent), world.now)
+    fleet.abandon()
+    fleet.books.flush()
+    fleet.set_gauges()
+    assert fleet.abandoned == open_sessions == world.count("causes|UNANSWERED")
+    assert world.count("requests") == open_sessions
+    assert {(record["end"], record["doubt"] > 0) for record in world.records} == {("open", sent)}
+    assert world.totals.gauge("sessions_open") == open_sessions
 
 
 def test_answers_that_come_after_the_end_change_nothing() -> None:

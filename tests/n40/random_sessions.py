@@ -351,8 +351,8 @@ class Life:
             self.settle(pending, Action.FAILURE, charged=False, doubt=delivery.processed)
         else:
             session.on_answer(request.id, answer, self.now)
-            lost_release = ends_here and answer.action is Action.GONE and answer.repeats > 0
-            doubt = (answer.action is Action.FAILURE and answer.status != 429) or lost_release
+            unprocessed = answer.status == 429 or 300 <= answer.status < 400
+            doubt = answer.repeats > 0 or (answer.action is Action.FAILURE and not unprocessed)
             self.settle(pending, answer.action, charged=answer.action is Action.GO_ON, doubt=doubt)
         self.check_ceilings()
         self.raise_ceilings(request, answer)

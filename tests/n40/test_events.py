@@ -151,6 +151,23 @@ def test_an_event_cannot_be_cut_short_and_one_that_is_abandoned_is_in_doubt() ->
     started.on_time(7 * S)
     assert started.end is None
     assert started.next_records() == []
-    started.abandon()
+    started.abandon(doubt=True)
     record = over(started)
     assert (record.doubt, record.end) == (2, End.OPEN)
+
+
+@pytest.mark.parametrize("status", [429, 403, 404, 500])
+def test_a_repeat_that_is_refused_leaves_the_first_attempt_in_doubt(status: int) -> None:
+    started = event("IEC", 2)
+    sent(started)
+    answer = read_answer(Operation.EVENT, status, None, b"")
+    answer.repeats = 1
+    started.on_answer(0, answer, 6 * S)
+    record = over(started)
+    assert (record.used, record.doubt) == (0, 2)
+
+
+def test_an_event_that_never_left_is_not_in_doubt() -> None:
+    started = event("IEC", 2)
+    started.abandon(doubt=False)
+    assert over(started).doubt == 0

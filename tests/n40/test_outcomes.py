@@ -459,7 +459,7 @@ def test_the_location_of_an_update_answer_replaces_the_old_one() -> None:
 
 def test_a_session_that_is_abandoned_has_what_is_on_its_way_in_doubt() -> None:
     smf = with_quota()
-    smf.session.abandon()
+    smf.session.abandon(doubt=True)
     assert smf.end is End.OPEN
     record = smf.records()[300]
     assert (record.used, record.reported, record.doubt) == (10 * MB, 10 * MB, 10 * MB)
@@ -468,6 +468,42 @@ def test_a_session_that_is_abandoned_has_what_is_on_its_way_in_doubt() -> None:
 def test_a_session_that_is_abandoned_between_requests_has_nothing_in_doubt() -> None:
     smf = with_quota()
     smf.chf.grants(300, octets=10 * MB)
-    smf.session.abandon()
+    smf.session.abandon(doubt=False)
     record = smf.records()[300]
     assert (record.acknowledged, record.doubt) == (10 * MB, 0)
+
+
+def test_a_report_that_never_left_is_not_in_doubt_when_its_session_is_abandoned() -> None:
+    smf = with_quota()
+    smf.session.abandon(doubt=False)
+    record = smf.records()[300]
+    assert (record.used, record.reported, record.doubt) == (10 * MB, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"), [(429, None), (403, "CHARGING_FAILED"), (404, None), (403, "QUOTA_LIMIT_REACHED"), (503, None)]
+)
+def test_whatever_a_repeat_is_answered_the_first_attempt_may_have_been_charged(status: int, cause: str | None) -> None:
+    """Nothing of it is reported again: that would be charging twice, by the SMF."""
+    smf = with_quota()
+    smf.chf.refuses(status, cause, repeats=1)
+    lost = smf.session.next_records()
+    if smf.session.outstanding is not None and smf.outstanding.operation is not CREATE:
+        assert smf.sends().used(300) == 0
+    elif smf.session.outstanding is not None:
+        smf.sends()
+    if smf.session.end is None:
+        smf.session.abandon(doubt=False)
+    records = [*lost, *smf.session.next_records()]
+    assert sum(record.doubt for record in records) == 10 * MB
+    assert sum(record.reported for record in records) == 10 * MB
+
+
+@pytest.mark.parametrize("status", [302, 307, 308, 429])
+def test_what_was_redirected_or_throttled_was_not_processed(status: int) -> None:
+    smf = with_quota()
+    smf.chf.refuses(status)
+    release = smf.sends()
+    assert (release.operation, release.used(300)) == (Operation.RELEASE, 10 * MB)
+    smf.chf.answers()
+    assert smf.records()[300].doubt == 0
