@@ -50,7 +50,9 @@ def stale() -> list[Path]:
 
 
 def state() -> str:
-    """`compiled` or `interpreted`: how this installation runs its hot path."""
+    """How this installation runs its hot path: compiled, interpreted, or compiled from other sources than these."""
+    if stale():
+        return "compiled before its sources changed: say make install"
     return "compiled" if all(compiled(source) for source in sources()) else "interpreted"
 
 
@@ -104,7 +106,7 @@ def main() -> None:
     if os.environ.get("SMFLEET_NATIVE", "yes") == "no":
         clean()
         return
-    if state() == "compiled" and not stale():
+    if state() == "compiled":
         return
     print("compiling the hot path, under a minute ...", flush=True)
     problem = compile_all()

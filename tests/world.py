@@ -159,7 +159,7 @@ class World:
             fleet.drain(self.now, timeout)
         self._pass_until(self.now + timeout)
         for fleet in self.fleets:
-            fleet.abandon()
+            fleet.abandon(self.now)
             fleet.books.flush()
         return self
 

@@ -46,6 +46,8 @@ def _top(
 
 def main() -> None:
     """Run the command line; errors that a person can mend are lines on stderr, without a traceback."""
+    if native.stale():
+        print(f"smfleet: the hot path was {native.state()}", file=sys.stderr)
     try:
         app()
     except (ConfigError, RunError) as error:

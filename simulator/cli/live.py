@@ -71,12 +71,15 @@ def live_line(facts: RunFacts, totals: Totals, elapsed_s: float) -> str:
         f"{words.count(totals.gauge('sessions_open'))} sessions open",
         f"{words.count(totals.rate('requests'))} req/s",
         f"success {_success(run, None)}",
-        f"response p50 {words.latency(response.percentile(50))} p99 {words.latency(response.percentile(99))}",
     ]
+    if response.count:
+        parts.append(
+            f"response p50 {words.latency(response.percentile(50))} p99 {words.latency(response.percentile(99))}"
+        )
     failed, dropped = run.count("requests", None, None, "failed"), run.count("arrivals", "dropped")
     parts += [f"{words.count(failed)} failed"] if failed else []
     parts += [f"{words.count(dropped)} dropped"] if dropped else []
-    parts += ["the generator is at its limit"] if _is_strained(totals) else []
+    parts += ["the generator is strained"] if _is_strained(totals) else []
     left = _time_left(facts, totals, elapsed_s)
     return ", ".join([*parts, *([left] if left else [])])
 
@@ -94,7 +97,6 @@ def live_page(facts: RunFacts, totals: Totals, elapsed_s: float) -> RenderableTy
         ("sessions", Text(f"{words.count(totals.gauge('sessions_open'))} open")),
         ("results", Text(words.listed(totals.run.counts_by("result_codes", 0)))),
         ("causes", Text(words.listed(totals.run.counts_by("causes", 0)), "yellow")),
-        ("failures", Text(words.listed(totals.run.counts_by("failures", 0)), "red")),
         ("generator", _generator(totals)),
     ):
         if str(value) != "none":
@@ -169,7 +171,7 @@ def _generator(totals: Totals) -> Text:
     if waiting:
         text.append(f", {words.count(waiting)} waiting for a stream", "yellow")
     if _is_strained(totals):
-        text.append(", at its limit", "bold magenta")
+        text.append(", strained", "bold magenta")
     return text
 
 

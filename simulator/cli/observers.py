@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack
 
 from rich.console import Console
@@ -9,6 +10,17 @@ from rich.console import Console
 from simulator.cli.live import LiveView
 from simulator.measure import Totals
 from simulator.report import RunFacts
+
+
+class PatientConsole(Console):
+    """Goes on in silence when nobody reads any more (`smfleet run | head`): the run and its exit code still count."""
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing more, here or at the interpreter's exit."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
 
 
 class LiveObserver:

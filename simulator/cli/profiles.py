@@ -61,7 +61,10 @@ def show(name: Name) -> None:
     """Show a profile's file."""
     console = Console()
     text = locate_profile(name).read_text(encoding="utf-8")
-    console.print(Syntax(text, "yaml", background_color="default") if console.is_terminal else text, markup=False)
+    if console.is_terminal:
+        console.print(Syntax(text, "yaml", background_color="default"))
+    else:
+        typer.echo(text, nl=False)
 
 
 @app.command("validate")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 
-from simulator.cli.observers import LiveObserver
+from simulator.cli.observers import LiveObserver, PatientConsole
 from simulator.report.terminal import render
 from simulator.run import run
 from simulator.run.options import Observer, RunError, Silence
@@ -47,7 +48,7 @@ def run_command(
     to_stdout = summary_json is not None and str(summary_json) == "-"
     if summary_json is not None and not to_stdout:
         _check_writable(summary_json)
-    console = Console(stderr=to_stdout)
+    console = PatientConsole(stderr=to_stdout)
     observer: Observer = Silence() if quiet else LiveObserver(console)
     result = run(
         profile,
@@ -69,11 +70,14 @@ def run_command(
     if summary_json is not None:
         octets = orjson.dumps(result.summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         if to_stdout:
-            os.write(1, octets)
+            with suppress(BrokenPipeError):
+                os.write(1, octets)
         else:
             summary_json.write_bytes(octets)
     if not quiet:
         console.print(render(result.summary))
+    elif not result.passed:
+        print(f"smfleet: {result.verdict}: {'; '.join(result.why)}", file=sys.stderr)
     raise typer.Exit(result.exit_code)
 
 

@@ -116,7 +116,7 @@ def locate_profile(name_or_path: str | Path) -> Path:
     if text in shipped:
         return _relative(shipped[text])
     raise ConfigError(
-        f'no profile "{text}"{did_you_mean(text, shipped)}; a file of your own needs its path, ./{text}.yaml'
+        f'no profile "{text}"{did_you_mean(text, shipped)} (a file of your own needs its path, ./{text}.yaml)'
     )
 
 

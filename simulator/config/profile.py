@@ -364,11 +364,11 @@ class Load(Model):
     max_in_flight: SomeCount = 50_000
     """Open sessions at most; arrivals beyond are counted drops."""
     start_open: Count = 0
-    """Sessions open at second 0, with what is left of their length in a running network."""
+    """Sessions that are found open at the start, with what is left of their length; set up at 2,000 a second."""
     duration: SomeDuration = 30.0
     """Seconds of wall time after which no session starts any more."""
     warmup: Duration = 0.0
-    """Seconds at the beginning that no threshold judges."""
+    """Seconds at the beginning that are a phase of their own; rates leave them out, percentiles and counts do not yet."""
     sessions: SomeCount | None = None
     """Sessions (and events) to start in all; the run ends after them if they come before `duration`."""
 
@@ -391,7 +391,8 @@ class Load(Model):
         if self.start_open > self.max_in_flight:
             wrong.append((("start_open",), f"more than max_in_flight, {self.max_in_flight}"))
         if self.warmup >= self.duration:
-            wrong.append((("warmup",), f"expected less than the duration of {self.duration:g} s"))
+            text = f"expected less than the duration of {self.duration:g} s; for a short run, --set load.warmup=0s"
+            wrong.append((("warmup",), text))
         if self.devices is not None and self.devices > self.max_in_flight:
             wrong.append((("devices",), f"more than max_in_flight, {self.max_in_flight}"))
         if wrong:

@@ -34,12 +34,13 @@ class _Opening:
 
 
 class FleetConnections:
-    """Sends exchanges of network functions. `draw` seeds the jitter of reconnects."""
+    """Sends exchanges of network functions. `tls` makes the context for https; `key` seeds the jitter of reconnects."""
 
     def __init__(
-        self, target: Target, connections: Connections, *, codec: str, tls: ssl.SSLContext | None, key: bytes
+        self, target: Target, connections: Connections, *, codec: str, tls: Callable[[], ssl.SSLContext], key: bytes
     ) -> None:
         self._target = target
+        self._pseudo_headers = [(b":scheme", target.scheme.encode()), (b":authority", target.authority)]
         self._codec = codec
         self._tls = tls
         self._key = key
@@ -60,7 +61,8 @@ class FleetConnections:
         return uniform(self._key, Purpose.JITTER, self._draws)
 
     def _pool(self, target: Target, name: str) -> Pool:
-        return Pool(target, self._limits, codec=self._codec, tls=self._tls, draw=self._draw, name=name)
+        tls = self._tls() if target.scheme == "https" else None
+        return Pool(target, self._limits, codec=self._codec, tls=tls, draw=self._draw, name=name)
 
     async def open(self, functions: list[NetworkFunction]) -> None:
         """Connect every network function. Raises TargetError."""
@@ -69,7 +71,10 @@ class FleetConnections:
             await pool.open()
 
     def transmit(self, function: NetworkFunction, exchange: Exchange, origin: bytes | None, now: int) -> None:
-        """Send an exchange to the target, or to the origin that the CHF named for this session."""
+        """Send an exchange to the target, or to the origin that the CHF named for this session.
+
+        `exchange.headers` begins with `:method`, `:scheme` and `:authority`; a request that stays with the target gets its own.
+        """
         if origin is None:
             self._pools[function.key].submit(exchange, now)
             return
@@ -77,6 +82,7 @@ class FleetConnections:
         if isinstance(other, Pool):
             other.submit(exchange, now)
         elif other is None:
+            exchange.headers[1:3] = self._pseudo_headers
             self._pools[function.key].submit(exchange, now)
         else:
             other.waiting.append(exchange)
@@ -118,6 +124,7 @@ class FleetConnections:
             if total != self._before.get(name, 0):
                 count(f"http2|{name}", total - self._before.get(name, 0))
                 self._before[name] = total
+        level("waiting", sum(pool.take_waiting_peak() for pool in self._all()))  # a level keeps its highest value
         level("waiting", sum(each.waiting for each in statistics))
         level("connections_open", sum(each.connections_open for each in statistics))
 

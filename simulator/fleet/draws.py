@@ -31,8 +31,6 @@ class Purpose:
     RECIPIENT: Final = 9
     GAP: Final = 10
     THINK: Final = 11
-    RESIDUAL: Final = 12
-    CELL: Final = 13
     JITTER: Final = 14
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,25 +36,30 @@ def split_root(target: str) -> tuple[Target, bytes]:
 
 
 class Engine:
-    """Runs one worker's share of a profile. `on_snapshot` gets every interval, `on_finished` tells when all is done."""
+    """Runs one worker's share of a profile.
+
+    `on_snapshot` gets every interval, `on_finished` tells when all is done, `on_error` why it cannot go on, in one line.
+    """
 
     def __init__(
-        self, command: Configure, on_snapshot: Callable[[Snapshot], None], on_finished: Callable[[], None]
+        self,
+        command: Configure,
+        on_snapshot: Callable[[Snapshot], None],
+        on_finished: Callable[[], None],
+        on_error: Callable[[str], None],
     ) -> None:
         self.profile = Profile.model_validate(command.profile)
         self._command = command
         self._on_snapshot = on_snapshot
         self._on_finished = on_finished
+        self._on_error = on_error
         self._finished = asyncio.Event()
         self._target, root = split_root(command.target)
         self._destination = Destination(
             scheme=self._target.scheme.encode(), authority=self._target.authority, root=root
         )
-        self._tls = None
         if self._target.scheme == "https":
-            self._tls = client_tls(
-                ca_file=command.ca_file, certificate=command.certificate, key=command.key, insecure=command.insecure
-            )
+            self._tls()  # what is wrong with it is said now
         seed = seed_key(command.seed)
         self._connections = FleetConnections(
             self._target,
@@ -67,6 +73,13 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._interval: asyncio.TimerHandle | None = None
         self._lag = 0
+
+    def _tls(self) -> ssl.SSLContext:
+        """The context for every https origin. Raises ValueError."""
+        command = self._command
+        return client_tls(
+            ca_file=command.ca_file, certificate=command.certificate, key=command.key, insecure=command.insecure
+        )
 
     async def open(self) -> None:
         """Connect. Raises TargetError."""
@@ -100,6 +113,8 @@ class Engine:
         self._t0 = t0
         self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load
         self._warm_at = t0 + int(self.profile.load.warmup * NS_PER_S)
+        if self.profile.load.warmup:
+            self.recorder.phase = Phase.WARMUP
         # Nothing on the hot path makes reference cycles; a full collection over a million open sessions would stop the
         # engine for a second. Young objects are still collected, once an interval.
         gc.collect()
@@ -112,7 +127,13 @@ class Engine:
             self._wake(self._fleet.next_deadline())
 
     def _write_record(self, lines: bytes) -> None:
-        self._records.write(lines)
+        """All of it, though the system may take it in pieces. Without its books an engine cannot go on."""
+        left = memoryview(lines)
+        try:
+            while left:
+                left = left[self._records.write(left) :]
+        except OSError as error:
+            self._on_error(f"records cannot be written to {self._command.records}: {error.strerror}")
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -195,7 +216,7 @@ class Engine:
                 timer.cancel()
         fleet.stop()
         await self._connections.aclose()
-        fleet.abandon()
+        fleet.abandon(time.monotonic_ns())
         self._take_interval()
         self._records.close()
         return fleet.abandoned

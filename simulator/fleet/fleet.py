@@ -208,14 +208,14 @@ class Fleet:
         """The drain's time is over: what fails from here on, because the connections are closed, is not tried again."""
         self._draining = self._stopping = True
 
-    def abandon(self) -> None:
+    def abandon(self, now: int) -> None:
         """Sessions that are still open stay open at the CHF, and are entered as such."""
         for live in list(self._open.values()):
-            self._leave_open(live, doubt=live.request is not None)
+            self._leave_open(live, now, doubt=live.request is not None)
 
-    def _leave_open(self, live: LiveSession, *, doubt: bool) -> None:
+    def _leave_open(self, live: LiveSession, now: int, *, doubt: bool) -> None:
         live.request = None
-        live.session.abandon(doubt=doubt)
+        live.session.abandon(min(self._moment(live, now), live.ends_at), doubt=doubt)
         del self._open[live.slot]
         self.abandoned += 1
         self._count_end(live)
@@ -294,6 +294,10 @@ class Fleet:
                 return
             self._jump(live)
 
+    def _moment(self, live: LiveSession, now: int) -> int:
+        """Session time at `now`."""
+        return live.clock if self.pace.flat_out else self.pace.session_time(now)
+
     @staticmethod
     def _jump(live: LiveSession) -> None:
         """Flat out: no waiting; a session that would do nothing for a day is over."""
@@ -339,11 +343,15 @@ class Fleet:
         self._attempt(live, request, request.body, now)
 
     def _attempt(self, live: LiveSession, request: Request, body: bytes, now: int) -> None:
-        origin = request.origin if request.origin != self._origin else None
+        origin, scheme, authority = None, self._scheme, self._authority
+        if request.origin is not None and request.origin != self._origin:
+            origin = request.origin
+            named, _, host = origin.partition(b"://")
+            scheme, authority = (b":scheme", named), (b":authority", host)
         headers = [
             METHOD,
-            self._scheme,
-            self._authority if origin is None else (b":authority", origin.partition(b"://")[2]),
+            scheme,
+            authority,
             (b":path", request.path),
             CONTENT_TYPE,
             ACCEPT,
@@ -370,7 +378,7 @@ class Fleet:
             if self._stopping:
                 self._series.failed(live, request.operation, exchange, UNANSWERED, now)
                 processed = live.delivery is not None and live.delivery.processed
-                self._leave_open(live, doubt=processed or not result.safe_to_repeat)
+                self._leave_open(live, now, doubt=processed or not result.safe_to_repeat)
             else:
                 self._on_failure(live, request, exchange, result, now)
         else:
@@ -389,7 +397,7 @@ class Fleet:
             live.delivery = None
         self._series.answered(live, request.operation, exchange, answer, now)
         live.request = None
-        moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
+        moment = self._moment(live, now)
         if moment >= live.ends_at:
             live.end()
         session = live.session
@@ -408,7 +416,7 @@ class Fleet:
             return
         self._series.failed(live, request.operation, exchange, failure.kind, now)
         live.request = live.delivery = None
-        moment = live.clock if self.pace.flat_out else self.pace.session_time(now)
+        moment = self._moment(live, now)
         if moment >= live.ends_at:
             live.end()
         live.session.on_failure(request.id, moment, processed=delivery.processed or not safe)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from typing import cast
+from typing import Any, cast
 
 from simulator.fleet import messages
 from simulator.fleet.engine import Engine
@@ -50,6 +50,8 @@ class Reports(asyncio.Protocol):
 
     def send_snapshot(self, snapshot: Snapshot) -> None:
         """Report an interval; while the driver does not read, intervals are added up instead."""
+        if self._kept is not None and self._kept.phase != snapshot.phase:
+            self.send_kept()  # there are few phases, and each is judged by itself
         if self._kept is not None:
             self._kept.merge_newer(snapshot)
             snapshot = self._kept
@@ -80,8 +82,18 @@ class Commands:
         except (TargetError, MessageError, ValueError, OSError) as error:
             self.give_up(str(error))
 
+    def on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A mistake of ours in a callback: the run has to know, because a timer or a session may be dead."""
+        loop.default_exception_handler(context)
+        error = context.get("exception")
+        if error is not None and "transport" not in context:
+            self.give_up(f"internal error: {type(error).__name__}: {' '.join(str(error).split())}")
+
     def give_up(self, text: str) -> None:
         """Say in one line why this engine cannot go on."""
+        if self.over.is_set():
+            return
+        self._reports.send_kept()
         self._reports.send(messages.Error(worker=self._reports.worker, text=text))
         self.over.set()
 
@@ -95,6 +107,7 @@ class Commands:
                 self._engine.start(command.t0, command.epoch)
             case messages.Drain():
                 self._draining = asyncio.get_running_loop().create_task(self._drain(command.timeout_s))
+                self._draining.add_done_callback(self._on_drain_over)
             case messages.Stop():
                 if self._draining is not None:
                     self._draining.cancel()
@@ -109,9 +122,13 @@ class Commands:
                 f"this engine is version {__version__} (protocol {messages.PROTOCOL}), "
                 f"the driver is version {command.version} (protocol {command.protocol})"
             )
-        self._engine = Engine(command, self._reports.send_snapshot, self._on_finished)
+        self._engine = Engine(command, self._reports.send_snapshot, self._on_finished, self.give_up)
         await self._engine.open()
         self._reports.send(messages.Ready(worker=command.worker, version=__version__))
+
+    def _on_drain_over(self, drain: asyncio.Task[None]) -> None:
+        if not drain.cancelled() and (error := drain.exception()) is not None:
+            self.on_exception(drain.get_loop(), {"message": "the drain failed", "exception": error})
 
     def _on_finished(self) -> None:
         self._reports.send(messages.Event(worker=self._reports.worker, name="finished"))
@@ -136,6 +153,7 @@ async def serve() -> None:
     reader = asyncio.StreamReader(limit=MAX_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     commands = Commands(reports)
+    loop.set_exception_handler(commands.on_exception)
     reading = loop.create_task(read_commands(reader, commands))
     over = loop.create_task(commands.over.wait())
     await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)

@@ -15,11 +15,9 @@ from simulator.http2.messages import Answer, FailureKind, Header
 UNLIMITED_STREAMS: Final = 2**31 - 1
 """What a peer allows that names no SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113 6.5.2); also the highest stream id."""
 
-HEADER_TABLE_SIZE: Final = 1
 ENABLE_PUSH: Final = 2
 MAX_CONCURRENT_STREAMS: Final = 3
 INITIAL_WINDOW_SIZE: Final = 4
-MAX_FRAME_SIZE: Final = 5
 MAX_HEADER_LIST_SIZE: Final = 6
 
 NO_ERROR: Final = 0

@@ -318,7 +318,8 @@ class ClientConnection:
     # The keep-alive: if nothing was heard for one period, PING; if nothing for a second one, the connection is lost.
 
     def _watch(self) -> None:
-        self._keepalive_timer = self._loop.call_later(self._keepalive_s, self.check_alive)
+        if self._keepalive_s > 0:
+            self._keepalive_timer = self._loop.call_later(self._keepalive_s, self.check_alive)
 
     def check_alive(self) -> None:
         """One period of the keep-alive is over (RFC 9113 6.7)."""

@@ -88,7 +88,7 @@ class Pool:
         self._closed = False
         self._past = Counters()
         """Totals of connections that are gone."""
-        self._waiting_max = self._waited = self._overflowed = self._timeouts_waiting = 0
+        self._waiting_peak = self._waiting_max = self._waited = self._overflowed = self._timeouts_waiting = 0
         self._opened = self._lost = self._recycled = 0
 
     async def open(self) -> None:
@@ -140,7 +140,7 @@ class Pool:
         else:
             self._waited += 1
             self._waiting.append(exchange)
-            self._waiting_max = max(self._waiting_max, len(self._waiting))
+            self._note_waiting()
 
     def _admit(self) -> None:
         """Send those who wait, in order, as long as there is room."""
@@ -156,8 +156,14 @@ class Pool:
         if self._closed:
             self._fail_waiting()
         elif exchanges:
-            self._waiting_max = max(self._waiting_max, len(self._waiting))
+            self._note_waiting()
             self._loop.call_soon(self._admit)
+
+    def _note_waiting(self) -> None:
+        waiting = len(self._waiting)
+        if waiting > self._waiting_peak:
+            self._waiting_peak = waiting
+            self._waiting_max = max(self._waiting_max, waiting)
 
     def _turn_away(self, exchange: Exchange, failure: Failure) -> None:
         """Fail an exchange after, not within, the call that submits it."""
@@ -299,6 +305,11 @@ class Pool:
         for exchange in waiting:
             sent_nothing = Failure(FailureKind.CLOSED, "the pool was closed", safe_to_repeat=True)
             self._finish(exchange, sent_nothing, now)
+
+    def take_waiting_peak(self) -> int:
+        """The most that have waited at a time since this was last asked."""
+        peak, self._waiting_peak = self._waiting_peak, len(self._waiting)
+        return peak
 
     def statistics(self) -> PoolStatistics:
         """Where the pool stands."""

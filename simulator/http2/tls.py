@@ -50,7 +50,8 @@ def _load_chain(context: ssl.SSLContext, certificate: File, key: File | None) ->
     try:
         context.load_cert_chain(_readable(certificate), None if key is None else _readable(key))
     except ssl.SSLError as error:
-        raise ValueError(f"certificate {certificate} or its key cannot be used: {error.reason or error}") from None
+        why = "there is no key in it: name the file of the key" if key is None else error.reason or error
+        raise ValueError(f"certificate {certificate} or its key cannot be used: {why}") from None
 
 
 def _readable(file: File) -> str:

@@ -70,7 +70,7 @@ def judge_generator(vitals: Vitals) -> Health:
     delays = list(_queue(vitals))
     if delays and vitals.waiting_max and not power:
         notes.append(
-            f"{delays[0]}: up to {vitals.waiting_max:,} requests waited for a free stream. The CHF is slow or grants "
+            f"{delays[0]}: up to {vitals.waiting_max:,} requests waited for a free stream. The CHF is slow, away or grants "
             "few streams, or the profile has too few connections (connections.per_network_function, .streams)"
         )
     else:

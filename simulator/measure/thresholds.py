@@ -7,7 +7,7 @@ A threshold is a name, a comparison (`< <= > >= == !=`) and a value with the uni
 * `queue`, `service`, `response`, each `.PERCENTILE` or `.OPERATION.PERCENTILE`: a duration (`800us`, `50ms`, `2s`).
 * `drops`, also `.REASON`: with `%` the share of intended arrivals, else their number.
 * `rate.achieved_per_s` and the other numbers of the summary by their names there; `causes.CAUSE`,
-  `result_codes.CODE`, `failures.KIND` count 0 when they did not occur.
+  `result_codes.CODE` count 0 when they did not occur. Requests without an answer have a cause as well, such as TIMEOUT.
 * `audit.lost_units` and the like: the sum over unit types, or one of them (`audit.lost_units.totalVolume`).
 """
 
@@ -35,7 +35,7 @@ PERCENTILES: Final[Mapping[str, float]] = {
 }
 
 _OUTCOMES = ("success", "failed", "denied", "retransmitted", "requests")
-_OPEN_MAPS = ("causes", "result_codes", "failures")
+_OPEN_MAPS = ("causes", "result_codes")
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
     "<=": operator.le,
     ">=": operator.ge,

@@ -15,9 +15,9 @@ class Totals:
     def __init__(self) -> None:
         self.run = Snapshot()
         self.phases: dict[str, Snapshot] = {}
-        self.lag = Histogram()
+        self.lag: dict[int, Histogram] = {}
         """Each worker's longest event-loop lag in each interval under load, microseconds."""
-        self.cpu = Histogram()
+        self.cpu: dict[int, Histogram] = {}
         """Each worker's share of one core in each interval under load, in millionths."""
         self._latest: dict[int, Snapshot] = {}
         self._levels: dict[int, dict[str, Gauge]] = {}
@@ -42,11 +42,11 @@ class Totals:
         if snapshot.phase == Phase.DRAIN:
             return
         if "loop_lag_us" in snapshot.gauges:
-            self.lag.record(round(snapshot.gauge("loop_lag_us")))
+            self.lag.setdefault(worker, Histogram()).record(round(snapshot.gauge("loop_lag_us")))
         before = self._levels.get(worker, {}).get("cpu_s")
         if before is not None and "cpu_s" in snapshot.gauges and snapshot.seconds >= _SHORTEST_JUDGED_S:
             self._shares[worker] = share = (snapshot.gauge("cpu_s") - before.value) / snapshot.seconds
-            self.cpu.record(round(share * 1e6))
+            self.cpu.setdefault(worker, Histogram()).record(round(share * 1e6))
 
     def _merged_levels(self) -> dict[str, Gauge]:
         merged: dict[str, Gauge] = {}
@@ -92,8 +92,14 @@ class Totals:
         """The highest merged value of a gauge during the run; 0 when it was never set."""
         return self._peaks.get(name, 0.0)
 
-    def offered(self) -> Snapshot:
-        """Everything from the phases in which load was offered: all but the drain."""
+    def steady(self) -> Snapshot:
+        """Everything from the time in which load was offered steadily: without warm-up and drain.
+
+        A run that did not outlive its warm-up has nothing better than that.
+        """
+        load = self.phases.get(Phase.LOAD)
+        if load is not None and load.seconds > 0:
+            return load
         merged = Snapshot()
         for phase, snapshot in self.phases.items():
             if phase != Phase.DRAIN:

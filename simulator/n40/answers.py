@@ -167,9 +167,8 @@ def _read_problem(operation: Operation, status: int, body: bytes) -> ChargingAns
     if action is Action.FAILURE:
         return ChargingAnswer(status, action, Outcome.FAILED, cause or f"HTTP_{status}", detail)
     named = cause or ("CONTEXT_NOT_FOUND" if action is Action.GONE else f"HTTP_{status}")
-    outcome = Outcome.FAILED if status == 429 or status >= 500 else Outcome.DENIED
-    if action is Action.WRONG_MESSAGE or cause in CAUSES or action is Action.GONE:
-        outcome = Outcome.DENIED
+    # Only who knows charging can deny it: an answer without a cause of charging may be any web server's.
+    outcome = Outcome.DENIED if cause in CAUSES or action is Action.GONE else Outcome.FAILED
     return ChargingAnswer(status, action, outcome, named, detail)
 
 

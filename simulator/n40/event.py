@@ -128,7 +128,7 @@ class OneTimeEvent:
             self.end = End.COMPLETED
             return
         self.doubt = self.units if answer.may_have_charged else 0
-        if answer.action is Action.FAILURE:
+        if answer.outcome is Outcome.FAILED:
             self.end = End.FAILED
         else:
             self.end = End.UNCHARGED if answer.action is Action.UNCHARGED else End.DENIED
@@ -153,7 +153,7 @@ class OneTimeEvent:
     def stop(self, now: int) -> None:
         """An event cannot be cut short: its answer ends it."""
 
-    def abandon(self, *, doubt: bool) -> None:
+    def abandon(self, now: int, *, doubt: bool) -> None:  # noqa: ARG002
         """The run stops before the answer came; `doubt`: it may be charged all the same."""
         if self.end is None:
             self.outstanding = None

@@ -162,9 +162,10 @@ class ChargingSession:
             self.groups = []
         return records
 
-    def abandon(self, *, doubt: bool) -> None:
+    def abandon(self, now: int, *, doubt: bool) -> None:
         """The run stops here and the session is left open; `doubt`: a report is on its way that may be charged."""
         if self.end is None:
+            self._catch_up(now)
             self._settle(doubt=doubt)
             self._finish(End.OPEN)
 
@@ -313,7 +314,7 @@ class ChargingSession:
             case Action.GONE:
                 self._gone(request, now)
             case _:
-                self._give_up(request, End.FAILED if answer.action is Action.FAILURE else End.DENIED, now)
+                self._give_up(request, End.FAILED if answer.outcome is Outcome.FAILED else End.DENIED, now)
 
     def _go_uncharged(self) -> None:
         """The CHF says that charging does not apply: traffic goes on, and nothing more is reported."""

@@ -47,7 +47,7 @@ def audit_page(audit: Json | None) -> Iterator[RenderableType]:
     for name, remark in _REMARKS:
         amounts = [words.named_amount(value, unit) for unit, value in audit[name].items() if value]
         if amounts:
-            yield indented(Text(f"{remark}: {', '.join(amounts)}", "dim"))
+            yield indented(Text(f"{remark}: {', '.join(amounts)}", "yellow"))
     yield from _offences(audit)
 
 
@@ -61,7 +61,7 @@ def _cell(audit: Json, name: str, unit: str, style: str) -> Text:
 def _conclusion(audit: Json) -> Text:
     sessions = words.count(audit["sessions"])
     if audit["balanced"] and audit["charged_units"] != audit["used_units"]:
-        return Text(f"Balanced: nothing of {sessions} sessions was lost or charged twice.", "bold green")
+        return Text(f"Balanced: nothing that {sessions} sessions reported was lost or charged twice.", "bold green")
     if audit["balanced"]:
         return Text(f"Balanced: every unit of {sessions} sessions was charged exactly once.", "bold green")
     if audit["balanced"] is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -55,10 +55,10 @@ def _facts(facts: RunFacts) -> Json:
 
 
 def _measured(totals: Totals) -> Json:
-    run, offered = totals.run, totals.offered()
+    run, steady = totals.run, totals.steady()
     return {
-        "operations": {operation: _operation(run, offered, operation) for operation in OPERATIONS},
-        "all": _operation(run, offered, None),
+        "operations": {operation: _operation(run, steady, operation) for operation in OPERATIONS},
+        "all": _operation(run, steady, None),
         "usages": {usage: _usage(run, usage) for usage in _usages(run)},
         "sessions": _sessions(totals),
         "arrivals": {
@@ -68,20 +68,19 @@ def _measured(totals: Totals) -> Json:
             "dropped_by_reason": run.counts_by("arrivals", 1, "dropped"),
         },
         "rate": {
-            "offered_per_s": _per_second(offered, offered.count("arrivals", "intended")),
-            "achieved_per_s": _per_second(offered, offered.count("arrivals", "started")),
-            "requests_per_s": _per_second(offered, offered.count("requests")),
+            "offered_per_s": _per_second(steady, steady.count("arrivals", "intended")),
+            "achieved_per_s": _per_second(steady, steady.count("arrivals", "started")),
+            "requests_per_s": _per_second(steady, steady.count("requests")),
         },
         "causes": run.counts_by("causes", 0),
         "result_codes": run.counts_by("result_codes", 0),
-        "failures": run.counts_by("failures", 0),
         "units": {side: run.counts_by("units", 1, side) for side in ("used", "acknowledged")},
         "connections": _connections(totals),
         "phases_s": {str(phase): round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},
     }
 
 
-def _operation(run: Snapshot, offered: Snapshot, operation: str | None) -> Json:
+def _operation(run: Snapshot, steady: Snapshot, operation: str | None) -> Json:
     by_outcome = run.counts_by("requests", 2, operation)
     return {
         "requests": run.count("requests", operation),
@@ -89,7 +88,7 @@ def _operation(run: Snapshot, offered: Snapshot, operation: str | None) -> Json:
         "denied": by_outcome.get("denied", 0),
         "failed": by_outcome.get("failed", 0),
         "retransmitted": run.count("retransmitted", operation),
-        "per_s": _per_second(offered, offered.count("requests", operation)),
+        "per_s": _per_second(steady, steady.count("requests", operation)),
         "latency_us": {kind: _latency(run.histogram("latency_us", kind, operation)) for kind in LATENCIES},
     }
 
@@ -145,9 +144,9 @@ def _vitals(totals: Totals) -> Vitals:
     run = totals.run
     queue, response = run.histogram("latency_us", "queue"), run.histogram("latency_us", "response")
     return Vitals(
-        intervals=totals.cpu.count,
-        cpu_share=totals.cpu.percentile(50) / 1e6,
-        loop_lag_us=totals.lag.percentile(50),
+        intervals=max((each.count for each in totals.cpu.values()), default=0),
+        cpu_share=(_busiest(totals.cpu) or 0) / 1e6,
+        loop_lag_us=_busiest(totals.lag) or 0,
         queue_p50_us=queue.percentile(50),
         queue_p99_us=queue.percentile(99),
         response_p50_us=response.percentile(50),
@@ -164,20 +163,26 @@ def _vitals(totals: Totals) -> Vitals:
 def _generator(totals: Totals, health: Health) -> Json:
     cpu_s = totals.gauge("cpu_s")
     requests = totals.run.count("requests") + totals.run.count("retransmitted")
+    share = _busiest(totals.cpu)
     return {
         "cpu_s": round(cpu_s, 3),
         "requests_per_cpu_s": round(requests / cpu_s, 1) if cpu_s else None,
-        "cpu_share": round(totals.cpu.percentile(50) / 1e6, 4) if totals.cpu.count else None,
-        "loop_lag_us": totals.lag.max_us if totals.lag.count else None,
-        "loop_lag_usual_us": totals.lag.percentile(50) if totals.lag.count else None,
+        "cpu_share": None if share is None else round(share / 1e6, 4),
+        "loop_lag_us": max((each.max_us for each in totals.lag.values()), default=None),
+        "loop_lag_usual_us": _busiest(totals.lag),
         "limited": health.limited,
         "reasons": list(health.reasons),
         "notes": list(health.notes),
     }
 
 
-def _per_second(offered: Snapshot, count: int) -> float:
-    return round(count / offered.seconds, 3) if offered.seconds > 0 else 0.0
+def _busiest(by_worker: Mapping[int, Histogram]) -> float | None:
+    """The usual interval of the worker that has it worst: the median over its intervals; None where nothing was measured."""
+    return max((each.percentile(50) for each in by_worker.values()), default=None)
+
+
+def _per_second(steady: Snapshot, count: int) -> float:
+    return round(count / steady.seconds, 3) if steady.seconds > 0 else 0.0
 
 
 def _line(line: VerdictLine) -> Json:

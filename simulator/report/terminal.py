@@ -147,12 +147,10 @@ def _facts(summary: Json) -> RenderableType:
 
 def _lines(summary: Json) -> Iterator[tuple[str, Text]]:
     yield "arrivals", _arrivals(summary)
-    yield "sessions", _sessions(summary["sessions"])
-    yield "results", Text(words.listed(summary["result_codes"]))
+    yield "sessions", _sessions(summary["sessions"], summary["arrivals"])
+    yield "result codes", Text(words.listed(summary["result_codes"]))
     if summary["causes"]:
         yield "causes", Text(words.listed(summary["causes"]), "yellow")
-    if summary["failures"]:
-        yield "failures", Text(words.listed(summary["failures"]), "red")
     yield "connections", _connections(summary["connections"])
     yield "generator", _generator(summary["generator"])
     for note in summary["generator"]["notes"]:
@@ -169,11 +167,16 @@ def _arrivals(summary: Json) -> Text:
     return text
 
 
-def _sessions(sessions: Json) -> Text:
-    text = Text(f"{words.count(sessions['open_max'])} open at most; {words.count(sessions['completed'])} completed")
+def _sessions(sessions: Json, arrivals: Json) -> Text:
+    text = Text(f"{words.count(sessions['started'])} started")
+    found_open = sessions["started"] - arrivals["started"]
+    if found_open > 0:
+        text.append(f" ({words.count(found_open)} of them open from the beginning)")
+    text.append(f", {words.count(sessions['open_max'])} open at most; {words.count(sessions['completed'])} completed")
     if sessions["failed"]:
-        reasons = words.listed(sessions["failed_by_reason"])
-        text.append(f", {words.count(sessions['failed'])} failed ({reasons})", style="red")
+        text.append(
+            f", {words.count(sessions['failed'])} not: {words.listed(sessions['failed_by_reason'])}", style="red"
+        )
     if sessions["open_at_end"]:
         text.append(f", {words.count(sessions['open_at_end'])} left open", style="yellow")
     return text
@@ -198,7 +201,7 @@ def _generator(generator: Json) -> Text:
         text.append(f", busiest engine at {generator['cpu_share']:.0%} of a core")
     if generator["loop_lag_us"] is not None:
         usual, worst = words.latency(generator["loop_lag_usual_us"]), words.latency(generator["loop_lag_us"])
-        text.append(f"; loop lag {usual} usually, {worst} at worst")
+        text.append(f"; its loop up to {usual} late in the usual interval, {worst} at worst")
     if not generator["limited"]:
         text.append("; not the limit", style="green")
     return text

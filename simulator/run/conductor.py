@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ class Conductor:
         self._unverifiable = ""
         self._interrupted = False
         self._stopped = False  # interrupted once more
+        self._measured = False  # the load is over and drained
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
         self._all_gone = anyio.Event()
@@ -86,12 +88,27 @@ class Conductor:
 
     async def run(self) -> Result:
         """Do it; see the module."""
+        problem: RunError | None = None
+        async with anyio.create_task_group() as tasks:
+            if self._options.handle_signals:
+                tasks.start_soon(self._obey_signals)
+            try:
+                result = await self._run()
+            except RunError as error:
+                problem = error  # raised below, because a task group would wrap it
+            tasks.cancel_scope.cancel()
+        if problem is not None:
+            raise problem
+        return result
+
+    async def _run(self) -> Result:
         async with AsyncExitStack() as stack:
             target = await self._prepare_target(stack)
             records = [self._folder / f"records-{worker}.ndjson" for worker in range(self._options.workers)]
             for worker in range(self._options.workers):
                 self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder)))
             facts = await self._load(target, records)
+            self._measured = True
             audit = await self._audit(records)
         facts = replace(
             facts, notes=tuple(self._notes), interrupted=self._interrupted, could_not_run="; ".join(self._failures)
@@ -130,8 +147,12 @@ class Conductor:
     async def _save_ledger(self, url: str, file: Path) -> None:
         try:
             async with await anyio.open_file(file, "wb") as out:
-                async for line in read_ledger(url):
-                    await out.write(line + b"\n")
+                last = b"\n"
+                async for chunk in read_ledger(url):
+                    await out.write(chunk)
+                    last = chunk[-1:] or last
+                if last != b"\n":  # a last line without end would pass for one that was cut off
+                    await out.write(b"\n")
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise RunError(f"--ledger {url}: cannot be read: {error or type(error).__name__}") from None
 
@@ -164,8 +185,6 @@ class Conductor:
         async with anyio.create_task_group() as tasks:
             for engine in self._engines:
                 tasks.start_soon(self._listen, engine, failure)
-            if self._options.handle_signals:
-                tasks.start_soon(self._obey_signals)
             await self._configure(target, records)
             try:
                 with anyio.fail_after(READY_TIMEOUT_S):
@@ -180,7 +199,7 @@ class Conductor:
                 if self._sandbox is not None:
                     tasks.start_soon(self._watch_sandbox, self._sandbox)
                 tasks.start_soon(self._keep_ticking)
-                await self._until_drained(facts)
+                await self._until_drained(facts, failure)
                 tasks.cancel_scope.cancel()
         if failure:
             raise RunError(str(failure[0]))
@@ -212,7 +231,7 @@ class Conductor:
             planned_s=profile.load.duration,
         )
 
-    async def _until_drained(self, facts: RunFacts) -> None:
+    async def _until_drained(self, facts: RunFacts, failure: list[Exception]) -> None:
         end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.duration
         with anyio.move_on_after(end_s):
             await self._load_over.wait()
@@ -222,7 +241,9 @@ class Conductor:
         with anyio.move_on_after(timeout + GRACE_S) as waiting:
             await self._all_gone.wait()
         if waiting.cancelled_caught:
-            self._failures.append("an engine did not end its drain")
+            for engine in self._engines:
+                if engine.alive and not engine.given_up:
+                    self._give_up_on(engine, f"worker {engine.worker} did not end its drain", failure)
 
     async def _keep_ticking(self) -> None:
         while True:
@@ -299,10 +320,13 @@ class Conductor:
         self._load_over.set()
 
     async def _obey_signals(self) -> None:
-        """The first Ctrl-C drains, the second stops at once."""
+        """The first Ctrl-C drains, the second stops at once; the audit that follows is made in any case."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
-                if self._interrupted:
+                if self._measured:
+                    self._interrupted = True
+                    self._options.observer.note("interrupted: the books are being joined, and then it ends")
+                elif self._interrupted:
                     self._stopped = True
                     for engine in self._engines:
                         await engine.send(messages.Stop())
@@ -338,7 +362,7 @@ class Conductor:
                 with ledger.open("rb") as lines:
                     auditor.add_ledger(read_rows(lines))
             return auditor.finish()
-        except AuditError as error:
+        except (AuditError, sqlite3.Error) as error:
             self._failures.append(f"the books cannot be audited: {error}")
             return None
 

@@ -38,7 +38,6 @@ class EmbeddedSandbox:
         self._process: Process | None = None
         self.n40 = ""
         self.management = ""
-        self.restarts = 0
 
     async def start(self) -> None:
         """Start it and wait until it listens. Raises SandboxFailedError."""
@@ -70,7 +69,6 @@ class EmbeddedSandbox:
         """Start it again at the same addresses, with empty books. Raises SandboxFailedError."""
         assert self._process is not None
         await self._process.aclose()  # it is dead; its pipes are not closed yet
-        self.restarts += 1
         self._settings["port"] = int(self.n40.rpartition(":")[2])
         self._settings["management_port"] = int(self.management.rpartition(":")[2])
         await self.start()
@@ -98,14 +96,10 @@ async def embedded_sandbox(profile: Profile, folder: Path) -> AsyncIterator[Embe
 
 
 async def read_ledger(url: str) -> AsyncIterator[bytes]:
-    """Lines of a ledger that a management API serves, as NDJSON. Raises httpx.HTTPError."""
+    """The octets of a ledger that a management API serves, as NDJSON, in pieces. Raises httpx.HTTPError."""
     timeout = httpx.Timeout(10.0, read=60.0)
     async with httpx.AsyncClient(timeout=timeout, trust_env=False) as client, client.stream("GET", url) as answer:
-        answer.raise_for_status()
-        rest = b""
-        async for chunk in answer.aiter_bytes():
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                yield line
-        if rest:
-            yield rest
+        if not answer.is_success:
+            raise httpx.HTTPError(f"answered {answer.status_code} {answer.reason_phrase}".rstrip())
+        async for chunk in answer.aiter_bytes(1 << 20):
+            yield chunk

@@ -99,5 +99,11 @@ class Result:
         return list(self.summary["why"])
 
     def latency_us(self, operation: str, percentile: str = "p99", kind: str = "response") -> float:
-        """Return a latency in microseconds, for example `latency_us("update", "p99", "service")`."""
-        return float(self.summary["operations"][operation]["latency_us"][kind][percentile])
+        """Return a latency in microseconds, for example `latency_us("update", "p99", "service")`.
+
+        Raises ValueError where nothing was measured.
+        """
+        latencies = self.summary["operations"][operation]["latency_us"][kind]
+        if latencies is None:
+            raise ValueError(f"no {operation} was measured")
+        return float(latencies[percentile])

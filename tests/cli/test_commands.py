@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from simulator import native
 from simulator.cli import main
 from simulator.config import shipped_profiles
 from simulator.version import __version__
@@ -181,7 +182,7 @@ def test_a_target_that_refuses_is_said_in_one_line(smfleet_command: Shell) -> No
 
 
 def test_the_version_and_the_help(smfleet_command: Shell) -> None:
-    assert smfleet_command("--version").out == f"smfleet {__version__}\n"
+    assert smfleet_command("--version").out == f"smfleet {__version__} ({native.state()})\n"
     typed = smfleet_command("run", "--help")
     assert typed.code == 0
     assert "--target" in typed.out

@@ -59,6 +59,24 @@ def test_quiet_is_quiet() -> None:
     assert done.returncode in SOUND
 
 
+def test_quiet_says_in_one_line_why_a_run_did_not_pass() -> None:
+    done = smfleet(
+        "run", "how-to", "--set", "load.sessions=10", "--set", "thresholds=[response.create.p99 < 1us]", "--quiet"
+    )
+    assert done.returncode in {1, 3}
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(("smfleet: fail: threshold response.create.p99 < 1us", "smfleet: invalid: "))
+
+
+def test_a_profile_that_is_shown_can_be_used(tmp_path: Path) -> None:
+    """Piped, no line is wrapped and nothing is coloured."""
+    for name in ("demo", "busy-hour"):
+        file = tmp_path / "mine.yaml"
+        file.write_text(smfleet("profiles", "show", name).stdout)
+        assert smfleet("profiles", "validate", str(file)).returncode == 0
+
+
 # -- Ctrl-C -------------------------------------------------------------------------------------------------------------
 
 LONG = (
@@ -152,3 +170,15 @@ def test_ctrl_c_ends_a_sandbox() -> None:
         out, err = process.communicate(timeout=15)
     assert (out, err) == ("", "")
     assert process.returncode == 0
+
+
+def test_a_run_that_nobody_reads_any_more_goes_on_and_tells_its_verdict_by_its_exit_code(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.json"
+    command = [*SMFLEET, "run", "how-to", "--duration", "3s", "--summary-json", str(summary)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(5)
+        process.stdout.close()
+        assert process.wait(60) == orjson.loads(summary.read_bytes())["exit_code"]
+        assert process.stderr.read() == b""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,7 +15,8 @@ from simulator.config import load_profile
 from simulator.fleet.connections import MAX_ORIGINS, FleetConnections
 from simulator.fleet.draws import seed_key
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
-from simulator.http2 import Answer, Exchange, Failure, FailureKind, Server, ServerRequest, Target
+from simulator.http2 import Answer, Exchange, Failure, FailureKind, Server, ServerRequest, Target, client_tls
+from tests.http2.conftest import Certificates
 
 pytestmark = pytest.mark.anyio
 SECOND = 1_000_000_000
@@ -24,14 +27,19 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+seen: list[tuple[bytes | None, bytes | None]] = []
+"""Scheme and authority of the requests that reached any server."""
+
+
 @asynccontextmanager
-async def chf(status: int) -> AsyncIterator[Server]:
+async def chf(status: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
     """A server that answers everything with a status."""
 
     def answer(request: ServerRequest) -> None:
+        seen.append((request.header(b":scheme"), request.header(b":authority")))
         request.respond(status, [], b"")
 
-    server = await Server.serve(answer, "127.0.0.1", 0)
+    server = await Server.serve(answer, "127.0.0.1", 0, tls=tls)
     try:
         yield server
     finally:
@@ -62,14 +70,14 @@ class Smf:
 
 
 @asynccontextmanager
-async def smf(target: Server) -> AsyncIterator[Smf]:
+async def smf(target: Server, ca_file: Path | None = None) -> AsyncIterator[Smf]:
     profile = load_profile("how-to")
     functions = [each for group in build_network_functions(profile, 0).values() for each in group]
     connections = FleetConnections(
         Target(scheme="http", host="127.0.0.1", port=target.port),
         profile.connections,
         codec="ngh2",
-        tls=None,
+        tls=lambda: client_tls(ca_file=ca_file),
         key=seed_key(1),
     )
     await connections.open(functions[:1])
@@ -109,6 +117,13 @@ async def test_origins_are_bounded_and_what_comes_beyond_stays_with_the_target()
         others = [await stack.enter_async_context(chf(204)) for _ in range(MAX_ORIGINS + 1)]
         answers = [status(await sender.asks(f"http://127.0.0.1:{other.port}".encode())) for other in others]
         assert answers == [204] * MAX_ORIGINS + [200]
+        assert seen[-1] == (b"http", f"127.0.0.1:{one.port}".encode())
+
+
+async def test_an_origin_of_https_is_spoken_to_over_tls(certificates: Certificates) -> None:
+    async with chf(200) as one, chf(204, certificates.server()) as other, smf(one, certificates.ca_file) as sender:
+        assert status(await sender.asks(f"https://localhost:{other.port}".encode())) == 204
+        assert status(await sender.asks(None)) == 200
 
 
 async def test_an_origin_that_is_none_is_left_to_the_target() -> None:

@@ -272,7 +272,7 @@ def test_what_is_under_way_when_the_run_stops_counts_as_failed_and_its_session_a
     for exchange in world.exchanges:
         exchange.sent = world.now if sent else 0
         exchange.on_done(exchange, Failure(FailureKind.CLOSED, "closed", safe_to_repeat=not sent), world.now)
-    fleet.abandon()
+    fleet.abandon(world.now)
     fleet.books.flush()
     fleet.set_gauges()
     assert fleet.abandoned == open_sessions == world.count("causes|UNANSWERED")

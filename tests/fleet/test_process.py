@@ -208,6 +208,43 @@ async def test_a_stop_leaves_sessions_open_and_says_how_many(drive: Drive, chf: 
     assert ends.count("open") == left
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+async def test_a_full_disk_ends_an_engine_with_one_line(drive: Drive) -> None:
+    profile = traffic({"rate": "200/s", "duration": "60s"}, usages={"message": MESSAGE})
+    driver = await drive()
+    await driver.tell(driver.configure(profile, records="/dev/full"))
+    await driver.hear(messages.Ready)
+    await driver.tell(start())
+    error = await driver.hear(messages.Error)
+    assert error.text == "records cannot be written to /dev/full: No space left on device"
+    assert await driver.hear_the_end() == 0
+
+
+async def test_a_mistake_of_ours_in_a_callback_is_told_and_ends_the_engine() -> None:
+    """Otherwise a timer would be dead, and the load would stop without a word."""
+    reports = Noted()
+    commands = Commands(reports)
+    loop = asyncio.get_running_loop()
+    commands.on_exception(loop, {"message": "a peer's transport", "exception": OSError(), "transport": None})
+    assert not commands.over.is_set()
+    commands.on_exception(loop, {"message": "in a callback", "exception": KeyError("burst")})
+    commands.on_exception(loop, {"message": "once more", "exception": KeyError("burst")})
+    assert commands.over.is_set()
+    assert [report.text for report in reports.sent if isinstance(report, messages.Error)] == [
+        "internal error: KeyError: 'burst'"
+    ]
+
+
+async def test_the_warm_up_is_a_phase_of_its_own(drive: Drive) -> None:
+    profile = traffic({"rate": "20/s", "duration": "60s", "warmup": "600ms"}, usages={"message": MESSAGE})
+    driver = await drive()
+    await driver.tell(driver.configure(profile))
+    await driver.hear(messages.Ready)
+    await driver.tell(start())
+    phases = [(await driver.hear(messages.SnapshotReport)).snapshot["phase"] for _ in range(4)]
+    assert phases == ["warmup", "warmup", "load", "load"]
+
+
 @pytest.mark.parametrize("configured", [False, True])
 async def test_the_end_of_its_input_ends_an_engine(drive: Drive, configured: bool) -> None:
     driver = await drive()
@@ -383,6 +420,27 @@ async def test_while_the_driver_does_not_read_intervals_add_up_and_nothing_is_lo
     assert sum(snapshot.count("requests") for snapshot in told) == sum(range(1, 201))
     assert told[-1].number == 200
     assert [later.start_s for later in told[1:]] == [earlier.end_s for earlier in told[:-1]]
+
+
+async def test_intervals_of_two_phases_are_never_one() -> None:
+    """What was offered before the drain must not look as if it belonged to the drain."""
+    async with unread_pipe() as (reports, read_end):
+        recorder = Recorder(0)
+        for number in range(1, 201):
+            recorder.phase = "load" if number <= 150 else "drain"
+            recorder.counters["arrivals|started"] += 1
+            recorder.counters["padding|" + "x" * 5_000] += 1
+            reports.send_snapshot(recorder.cut(number * 500_000_000))
+        reports.send_kept()
+        reading = asyncio.get_running_loop().run_in_executor(None, read_to_the_end, read_end)
+        await reports.aclose()
+        told = [decode(line) for line in (await reading).splitlines()]
+    started = {"load": 0, "drain": 0}
+    for report in told:
+        assert isinstance(report, messages.SnapshotReport)
+        snapshot = Snapshot.from_wire(report.snapshot)
+        started[snapshot.phase] += snapshot.count("arrivals", "started")
+    assert started == {"load": 150, "drain": 50}
 
 
 def read_to_the_end(read_end: int) -> bytes:

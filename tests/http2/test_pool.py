@@ -370,3 +370,24 @@ def test_back_off_doubles_up_to_its_bound_with_half_of_it_jitter() -> None:
     assert steady.next_delay_s() == pytest.approx(0.1)
     lucky = Backoff(0.1, 1.0, lambda: 0.0)
     assert [round(lucky.next_delay_s(), 3) for _ in range(3)] == [0.05, 0.1, 0.2]
+
+
+async def test_without_keep_alive_a_silent_connection_stays() -> None:
+    async with serving() as chf, pooled(plain(chf.port), keepalive_s=0) as smf:
+        assert (await smf.answer(b"a")).body == b"a"
+        await asyncio.sleep(0.05)
+        assert (await smf.answer(b"b")).body == b"b"
+        statistics = smf.pool.statistics()
+        assert (statistics.lost, statistics.opened) == (0, 1)
+
+
+async def test_the_peak_of_the_waiting_room_is_told_though_nobody_waits_any_more() -> None:
+    held = Held()
+    async with serving(held, limits=ServerLimits(streams=2)) as chf, pooled(plain(chf.port)) as smf:
+        futures = [smf.submit() for _ in range(7)]
+        await until(lambda: len(held.requests) == 2)
+        while not all(future.done() for future in futures):
+            held.release()
+            await asyncio.sleep(0.01)
+        assert (smf.pool.statistics().waiting, smf.pool.take_waiting_peak()) == (0, 5)
+        assert smf.pool.take_waiting_peak() == 0

@@ -36,7 +36,7 @@ FOREIGN = build_summary(totals(), FACTS, audit(unverifiable="its ledger cannot b
         ("sessions.open_max >= 2000", True, True),
         ("causes.QUOTA_LIMIT_REACHED < 2000", True, True),
         ("causes.RATING_FAILED == 0", True, True),
-        ("failures.TIMEOUT != 0", False, True),
+        ("causes.TIMEOUT != 0", False, True),
         ("result_codes.SUCCESS > 1", True, True),
         ("connections.lost == 0", True, False),
         ("generator.loop_lag_us < 2ms", True, True),

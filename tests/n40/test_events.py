@@ -151,7 +151,7 @@ def test_an_event_cannot_be_cut_short_and_one_that_is_abandoned_is_in_doubt() ->
     started.on_time(7 * S)
     assert started.end is None
     assert started.next_records() == []
-    started.abandon(doubt=True)
+    started.abandon(7 * S, doubt=True)
     record = over(started)
     assert (record.doubt, record.end) == (2, End.OPEN)
 
@@ -169,5 +169,5 @@ def test_a_repeat_that_is_refused_leaves_the_first_attempt_in_doubt(status: int)
 
 def test_an_event_that_never_left_is_not_in_doubt() -> None:
     started = event("IEC", 2)
-    started.abandon(doubt=False)
+    started.abandon(7 * S, doubt=False)
     assert over(started).doubt == 0

@@ -128,12 +128,12 @@ def test_a_wrong_message_ends_the_session(status: int) -> None:
     smf = Smf(data())
     smf.starts()
     smf.chf.refuses(status)
-    assert smf.end is End.DENIED
+    assert smf.end is End.FAILED
     smf = with_quota()
     smf.chf.refuses(status)
     assert smf.sends().trigger(300) == "ABNORMAL_RELEASE"
     smf.chf.refuses(status)
-    assert smf.end is End.DENIED
+    assert smf.end is End.FAILED
     record = smf.records()[300]
     assert (record.used, record.reported) == (10 * MB, 0)  # refused both times: never charged
 
@@ -459,7 +459,7 @@ def test_the_location_of_an_update_answer_replaces_the_old_one() -> None:
 
 def test_a_session_that_is_abandoned_has_what_is_on_its_way_in_doubt() -> None:
     smf = with_quota()
-    smf.session.abandon(doubt=True)
+    smf.session.abandon(smf.now, doubt=True)
     assert smf.end is End.OPEN
     record = smf.records()[300]
     assert (record.used, record.reported, record.doubt) == (10 * MB, 10 * MB, 10 * MB)
@@ -468,14 +468,14 @@ def test_a_session_that_is_abandoned_has_what_is_on_its_way_in_doubt() -> None:
 def test_a_session_that_is_abandoned_between_requests_has_nothing_in_doubt() -> None:
     smf = with_quota()
     smf.chf.grants(300, octets=10 * MB)
-    smf.session.abandon(doubt=False)
+    smf.session.abandon(smf.now, doubt=False)
     record = smf.records()[300]
     assert (record.acknowledged, record.doubt) == (10 * MB, 0)
 
 
 def test_a_report_that_never_left_is_not_in_doubt_when_its_session_is_abandoned() -> None:
     smf = with_quota()
-    smf.session.abandon(doubt=False)
+    smf.session.abandon(smf.now, doubt=False)
     record = smf.records()[300]
     assert (record.used, record.reported, record.doubt) == (10 * MB, 0, 0)
 
@@ -493,7 +493,7 @@ def test_whatever_a_repeat_is_answered_the_first_attempt_may_have_been_charged(s
     elif smf.session.outstanding is not None:
         smf.sends()
     if smf.session.end is None:
-        smf.session.abandon(doubt=False)
+        smf.session.abandon(smf.now, doubt=False)
     records = [*lost, *smf.session.next_records()]
     assert sum(record.doubt for record in records) == 10 * MB
     assert sum(record.reported for record in records) == 10 * MB

@@ -51,7 +51,7 @@ def interval(
         counters["causes|QUOTA_LIMIT_REACHED"] += denied
         if failing:
             counters[f"retransmitted|{operation}|{usage}"] += failing
-            counters["failures|TIMEOUT"] += failing
+            counters["causes|TIMEOUT"] += failing
     if not draining:
         counters["arrivals|intended"] += 325
         counters["arrivals|started"] += 325 - dropped

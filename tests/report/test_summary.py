@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.measure import Totals
+from simulator.measure import Merge, Recorder, Totals
 from simulator.report import build_summary
 from tests.report.examples import FACTS, audit, totals
 
@@ -38,7 +38,7 @@ def test_figures_are_those_that_were_recorded() -> None:
     assert summary["sessions"]["failed_by_reason"] == {"TIMEOUT": 2 * 33 * 4}
     assert summary["sessions"]["open_max"] == 4_200
     assert summary["sessions"]["open_at_end"] == 0
-    assert summary["failures"] == {"TIMEOUT": 2 * (30 * 16 + 3 * 4)}
+    assert summary["causes"]["TIMEOUT"] == 2 * (30 * 16 + 3 * 4)
     assert summary["usages"]["sms"]["requests"] == summary["operations"]["event"]["requests"]
 
 
@@ -92,3 +92,17 @@ def test_an_audit_without_books_does_not_fail_a_run() -> None:
     assert summary["thresholds"] == [
         {"ok": None, "text": "audit.lost_units == 0", "value": "not verified against the CHF's books"}
     ]
+
+
+def test_the_busiest_engine_is_judged_and_not_the_average_one() -> None:
+    folded = Totals()
+    for worker, (cpu, lag_us) in enumerate([(0.2, 1_000), (1.0, 200_000), (0.2, 1_000), (0.2, 1_000)]):
+        recorder = Recorder(0)
+        for second in range(1, 11):
+            recorder.gauge("cpu_s", cpu * second)
+            recorder.gauge("loop_lag_us", lag_us, Merge.MAX)
+            folded.add(worker, recorder.cut(second * 1_000_000_000))
+    generator = build_summary(folded, FACTS, audit())["generator"]
+    assert generator["cpu_share"] == pytest.approx(1.0, rel=0.01)
+    assert generator["loop_lag_usual_us"] == pytest.approx(200_000, rel=0.01)
+    assert generator["limited"]

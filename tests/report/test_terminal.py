@@ -74,7 +74,7 @@ def test_units_that_were_let_pass_are_not_called_charged() -> None:
     summary = build_summary(totals(), FACTS, audit())
     passed = {"charged_units": {"totalVolume": 1}, "uncharged_units": {"totalVolume": 12_000}}
     text = page({**summary, "audit": {**summary["audit"], **passed}})
-    assert "Balanced: nothing of 1,000 sessions was lost or charged twice." in text
+    assert "Balanced: nothing that 1,000 sessions reported was lost or charged twice." in text
     assert "let pass without charging: 12.0 kB (totalVolume)" in text
 
 

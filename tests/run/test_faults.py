@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
 
@@ -314,3 +316,59 @@ async def test_books_that_cannot_be_audited_do_not_cost_the_run_its_summary(monk
     assert "the books cannot be audited: ledger row 1" in result.why[0]
     assert result.summary["audit"] is None
     assert completed(result) == 40
+
+
+async def test_a_chf_that_swallows_requests_does_not_look_flawless() -> None:
+    """Requests that nobody has answered when the run stops have failed, though their deadline is far away."""
+    profile = steady(
+        load={"duration": "1s"}, timeouts={"request": "60s", "drain": "300ms"}, thresholds=["success >= 99%"]
+    )
+    good = charging(sandbox_core())
+
+    def handle(request: ServerRequest) -> None:
+        if not request.path.endswith(b"/update"):
+            good(request)
+
+    async with peer(handle) as server:
+        result = await conducted(profile, target=url(server))
+    summary = result.summary
+    left = summary["sessions"]["open_at_end"]
+    assert left == summary["sessions"]["failed_by_reason"]["open"] > 50
+    assert summary["operations"]["update"]["failed"] == summary["causes"]["UNANSWERED"] > 50
+    assert [line["ok"] for line in summary["thresholds"]] == [False]
+    assert result.exit_code in (1, 3)
+
+
+async def test_an_engine_that_hangs_is_given_up_and_its_books_are_not_called_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conductor, "GRACE_S", 0.5)
+    follower = Follower()
+    async with anyio.create_task_group() as tasks:
+
+        async def hang() -> None:
+            await follower.until(lambda totals: totals.run.count("requests", "update") > 20)
+            child("simulator.fleet.process").suspend()
+
+        tasks.start_soon(hang)
+        profile = steady(load={"duration": "2s"}, timeouts={"drain": "500ms"})
+        result = await conducted(profile, observer=follower)
+    assert (result.verdict, result.exit_code) == ("could not run", 2)
+    assert "worker 0 did not end its drain" in result.why[0]
+    assert result.summary["audit"]["verifiable"] is False
+    assert not units(result, "double_charged")
+
+
+async def test_ctrl_c_while_the_books_are_joined_does_not_cost_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = conductor.read_ledger
+
+    async def interrupted(url: str) -> AsyncIterator[bytes]:
+        os.kill(os.getpid(), signal.SIGINT)
+        await anyio.sleep(0.1)
+        async for line in real(url):
+            yield line
+
+    monkeypatch.setattr(conductor, "read_ledger", interrupted)
+    result = await conducted(brief(), handle_signals=True)
+    assert (result.verdict, result.exit_code) == ("interrupted", 130)
+    assert result.summary["audit"]["balanced"] is True

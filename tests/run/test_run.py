@@ -37,6 +37,14 @@ def test_every_unit_of_how_to_is_charged_exactly_once(how_to: tuple[Result, Path
     assert result.latency_us("update", "p99", "service") > 0
 
 
+def test_a_latency_of_which_nothing_was_measured_is_an_error_with_words() -> None:
+    latencies = {"service": None, "response": {"p99": 7.0}}
+    result = Result(summary={"operations": {"event": {"latency_us": latencies}}})
+    assert result.latency_us("event") == 7.0
+    with pytest.raises(ValueError, match="no event was measured"):
+        result.latency_us("event", "p99", "service")
+
+
 def test_the_summary_has_every_promised_key(how_to: tuple[Result, Path]) -> None:
     summary = how_to[0].summary
     assert summary["profile"] == "how-to"

@@ -136,3 +136,14 @@ async def until_listening(port: int) -> None:
         else:
             writer.close()
             return
+
+
+async def test_a_web_server_is_no_charging_function_however_politely_it_answers() -> None:
+    """A wrong URL must not look like a CHF that refuses everybody."""
+    async with peer(lambda request: request.respond(404, [], b"")) as server:
+        result = await conducted(brief(thresholds=["success >= 99%"]), target=url(server))
+    everything = result.summary["all"]
+    assert everything["failed"] == everything["requests"] > 0
+    assert result.summary["causes"] == {"HTTP_404": everything["requests"]}
+    assert result.summary["thresholds"][0]["ok"] is False
+    assert result.exit_code in (1, 3)
