@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from pathlib import Path
 from typing import Annotated
 
-import anyio
 import typer
 from pydantic import ValidationError
 
@@ -15,7 +12,7 @@ from simulator.config import load_plan
 from simulator.config.model import message_of
 from simulator.run.options import RunError
 from simulator.sandbox.chf import LocationForm
-from simulator.sandbox.process import Ready, SandboxError, SandboxSettings, serve_sandbox
+from simulator.sandbox.process import Ready, SandboxError, SandboxSettings, run_sandbox
 
 
 def sandbox_command(
@@ -50,32 +47,12 @@ def sandbox_command(
             client_ca=client_ca,
             ledger_folder=ledger_folder,
         )
-        anyio.run(_serve, settings, backend_options={"use_uvloop": sys.platform != "win32"})
+        run_sandbox(settings, on_ready=_show)
     except ValidationError as error:
         first = error.errors()[0]
         raise RunError(f"sandbox: {'.'.join(map(str, first['loc']))}: {message_of(first)}") from None
     except SandboxError as error:
         raise RunError(str(error)) from None
-
-
-async def _serve(settings: SandboxSettings) -> None:
-    failure: SandboxError | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
-        try:
-            await serve_sandbox(settings, on_ready=_show)
-        except SandboxError as error:
-            failure = error
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-
-
-async def _end_on_signal(scope: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            scope.cancel()
-            return
 
 
 def _show(ready: Ready) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -188,6 +189,29 @@ def _cannot_listen(what: str, host: str, port: int, error: OSError) -> SandboxEr
     return SandboxError(f"sandbox: cannot listen for {what} on {_authority(host, port)}: {reason}")
 
 
+def run_sandbox(settings: SandboxSettings, *, on_ready: Callable[[Ready], None], end_with_input: bool = False) -> None:
+    """Runs a sandbox until SIGTERM, SIGINT or (`end_with_input`) the end of stdin. Raises SandboxError if it cannot."""
+    serve = functools.partial(_serve_until_told, settings, on_ready=on_ready, end_with_input=end_with_input)
+    anyio.run(serve, backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+async def _serve_until_told(
+    settings: SandboxSettings, *, on_ready: Callable[[Ready], None], end_with_input: bool
+) -> None:
+    failure: SandboxError | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
+        if end_with_input:
+            tasks.start_soon(_end_with_input, tasks.cancel_scope)
+        try:
+            await serve_sandbox(settings, on_ready=on_ready)
+        except SandboxError as error:
+            failure = error  # raised below, because a task group would wrap it
+            tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
 def main() -> int:
     """A child process: one line of settings (JSON; `{}` for the defaults) comes in, one line of addresses goes out.
 
@@ -195,7 +219,7 @@ def main() -> int:
     """
     try:
         settings = _read_settings(sys.stdin.readline())
-        anyio.run(_serve_child, settings, backend_options={"use_uvloop": sys.platform != "win32"})
+        run_sandbox(settings, on_ready=_say_ready, end_with_input=True)
     except SandboxError as error:
         print(error, file=sys.stderr)
         return EXIT_CANNOT_RUN
@@ -216,20 +240,6 @@ def _read_settings(line: str) -> SandboxSettings:
         raise SandboxError(f"sandbox: settings: {place}{message_of(first)}") from None
     except ValueError as error:
         raise SandboxError(f"sandbox: settings: not JSON: {error}") from None
-
-
-async def _serve_child(settings: SandboxSettings) -> None:
-    failure: SandboxError | None = None
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_end_on_signal, tasks.cancel_scope)
-        tasks.start_soon(_end_with_input, tasks.cancel_scope)
-        try:
-            await serve_sandbox(settings, on_ready=_say_ready)
-        except SandboxError as error:
-            failure = error
-            tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
 
 
 def _say_ready(ready: Ready) -> None:
