@@ -48,6 +48,8 @@ def run_command(
     to_stdout = summary_json is not None and str(summary_json) == "-"
     if summary_json is not None and not to_stdout:
         _check_writable(summary_json)
+    if insecure:
+        print("smfleet: the CHF's certificate is not checked (--insecure)", file=sys.stderr)
     console = PatientConsole(stderr=to_stdout)
     observer: Observer = Silence() if quiet else LiveObserver(console)
     result = run(

@@ -29,13 +29,16 @@ def _apply(document: Document, setting: str) -> None:
     written, equals, text = setting.partition("=")
     if not equals or not written.strip():
         raise ConfigError(f"{source}: expected path=value, such as load.rate=500/s")
-    place = _walk(document.value, written.strip().split("."), read(text, source).value, source)
+    created: list[Path] = []
+    place = _walk(document.value, written.strip().split("."), read(text, source).value, source, created)
     for below in [each for each in document.overridden if each[: len(place)] == place]:
         del document.overridden[below]
     document.overridden[place] = source
+    document.overridden.update(dict.fromkeys(created, source))
 
 
-def _walk(value: Any, parts: list[str], new: Any, source: str) -> Path:
+def _walk(value: Any, parts: list[str], new: Any, source: str, created: list[Path]) -> Path:
+    """Set the value at the end of a path; mappings that are not there yet are `created` on the way."""
     place: list[str | int] = []
     for i, part in enumerate(parts):
         key = _key(value, part, place, source)
@@ -46,6 +49,7 @@ def _walk(value: Any, parts: list[str], new: Any, source: str) -> Path:
             if i == 1 and parts[0] in NAMED:
                 raise ConfigError(f"{source}: no {NAMED[parts[0]]} {shown(part)}{did_you_mean(part, value)}")
             value[key] = {}
+            created.append(tuple(place))
         value = value[key]
     return tuple(place)
 

@@ -66,12 +66,12 @@ class Failure:
 class Exchange:
     """One attempt to send one request.
 
-    `headers` is complete: pseudo headers first, names in lower case. Times are `monotonic_ns`. `queued` is the
-    moment of `Pool.submit`, `sent` the moment when the body has left for the transport (0: it never has).
+    `headers` is complete: pseudo headers first, names in lower case. Times are `monotonic_ns`; `sent`
+    is the moment when the body has left for the transport (0: it never has).
     `on_done(exchange, result, now)` is called exactly once, and never from inside `submit`.
     """
 
-    __slots__ = ("body", "context", "deadline", "headers", "on_done", "queued", "sent", "stream_id")
+    __slots__ = ("body", "context", "deadline", "headers", "on_done", "sent", "stream_id")
 
     def __init__(
         self, headers: list[Header], body: bytes, deadline: int, on_done: OnDone, context: object = None
@@ -81,7 +81,6 @@ class Exchange:
         self.deadline = deadline
         self.on_done = on_done
         self.context = context
-        self.queued = 0
         self.sent = 0
         self.stream_id = 0
 

@@ -104,7 +104,6 @@ class Pool:
 
     def submit(self, exchange: Exchange, now: int) -> None:
         """Send an exchange on the least loaded connection, or let it wait for one."""
-        exchange.queued = now
         if exchange.deadline < self._sweep_at:
             self._sweep_by(exchange.deadline, now)
         if not self._waiting:

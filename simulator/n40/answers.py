@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from simulator.n40.grants import GroupAnswer, decode_success
+from simulator.n40.grants import GroupAnswer, ResultError, decode_success
 from simulator.n40.request import Operation
 
 MAX_LOCATION: Final = 2048
@@ -116,9 +116,15 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     if operation is _RELEASE:
         return answer  # 204 by the book, 200 with any body in the wild: either way it is released
     try:
-        groups = decode_success(body).multipleUnitInformation
+        success = decode_success(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise UnreadableError(f"the body is not readable: {error}" if body else "the body is empty") from None
+    result = success.invocationResult
+    if result is not None and result.error is not None:
+        refused = _read_result(status, result.error)
+        if refused is not None:
+            return refused
+    groups = success.multipleUnitInformation
     if groups:
         answer.groups = groups
         for group in groups:
@@ -133,6 +139,14 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     elif operation is _CREATE:
         raise UnreadableError("the answer to Create has no Location, so the session cannot be addressed")
     return answer
+
+
+def _read_result(status: int, error: ResultError) -> ChargingAnswer | None:
+    """Some CHFs wrap a cause in a status of success; a cause that is none of charging changes nothing."""
+    action = CAUSES.get(error.cause or "")
+    if action is None:
+        return None
+    return ChargingAnswer(status, action, Outcome.DENIED, error.cause or "", (error.detail or error.title or "")[:500])
 
 
 def _read_location(location: bytes, answer: ChargingAnswer) -> None:

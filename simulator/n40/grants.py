@@ -64,9 +64,24 @@ class GroupAnswer(msgspec.Struct, frozen=True, gc=False):
         return indication is not None and bool(indication.finalUnitAction)
 
 
+class ResultError(msgspec.Struct, frozen=True, gc=False):
+    """ProblemDetails inside an answer of success."""
+
+    cause: str | None = None
+    detail: str | None = None
+    title: str | None = None
+
+
+class InvocationResult(msgspec.Struct, frozen=True, gc=False):
+    """The result for the whole session (TS 32.291 6.1.6.2.1.3); without an error it is a success."""
+
+    error: ResultError | None = None
+
+
 class Success(msgspec.Struct, frozen=True, gc=False):
     """ChargingDataResponse, as far as a session looks at it."""
 
+    invocationResult: InvocationResult | None = None  # noqa: N815
     multipleUnitInformation: list[GroupAnswer] | None = None  # noqa: N815
 
 

@@ -93,9 +93,10 @@ def _operation(run: Snapshot, steady: Snapshot, operation: str | None) -> Json:
     }
 
 
-def _latency(histogram: Histogram) -> Json | None:
+def _latency(histogram: Histogram) -> Json:
+    """Every key is there; where nothing was measured, its value is None."""
     if not histogram.count:
-        return None
+        return {"count": 0, "mean": None, **dict.fromkeys(PERCENTILES)}
     values = dict(zip(PERCENTILES, histogram.percentiles(PERCENTILES.values()), strict=True))
     return {"count": histogram.count, "mean": round(histogram.mean_us, 1), **values}
 

@@ -110,7 +110,7 @@ def _flagged(value: int, style: str) -> Text:
 
 def _latencies(by_kind: Json) -> list[Text]:
     return [
-        Text(words.latency(by_kind[kind][percentile])) if by_kind[kind] else Text("–", "dim")
+        Text(words.latency(by_kind[kind][percentile])) if by_kind[kind]["count"] else Text("–", "dim")
         for kind, percentile in _LATENCY_CELLS
     ]
 
@@ -128,7 +128,7 @@ def _usages(usages: Mapping[str, Json]) -> Iterator[RenderableType]:
             words.count(usage["requests"]),
             _flagged(usage["denied_requests"], "yellow"),
             _flagged(usage["failed_requests"], "bold red"),
-            *(words.latency(response[rank]) if response else "–" for rank in ("p50", "p99")),
+            *(words.latency(response[rank]) if response["count"] else "–" for rank in ("p50", "p99")),
         )
     yield from below(table)
 
@@ -184,7 +184,7 @@ def _sessions(sessions: Json, arrivals: Json) -> Text:
 
 def _connections(connections: Json) -> Text:
     in_flight = words.count(connections["in_flight_max"])
-    text = Text(f"{words.count(connections['open_max'])} open, {in_flight} in flight at most")
+    text = Text(f"{words.count(connections['open_max'])} open, {in_flight} under way at most")
     if connections["waiting_max"]:
         text.append(f", {words.count(connections['waiting_max'])} waiting for a stream at most")
     trouble = {name: connections.get(name, 0) for name in _CONNECTION_TROUBLE}

@@ -103,7 +103,7 @@ class Result:
 
         Raises ValueError where nothing was measured.
         """
-        latencies = self.summary["operations"][operation]["latency_us"][kind]
-        if latencies is None:
+        latency = self.summary["operations"][operation]["latency_us"][kind][percentile]
+        if latency is None:
             raise ValueError(f"no {operation} was measured")
-        return float(latencies[percentile])
+        return float(latency)

@@ -11,7 +11,9 @@ import pytest
 
 from simulator import native
 from simulator.cli import main
+from simulator.cli import sandbox as cli_sandbox
 from simulator.config import shipped_profiles
+from simulator.sandbox.process import SandboxSettings
 from simulator.version import __version__
 
 NAMES = ["4g-pgw", "busy-hour", "demo", "how-to", "iot-meters", "video", "voice-evening"]
@@ -186,3 +188,22 @@ def test_the_version_and_the_help(smfleet_command: Shell) -> None:
     typed = smfleet_command("run", "--help")
     assert typed.code == 0
     assert "--target" in typed.out
+
+
+def test_the_options_of_the_sandbox_reach_it(
+    smfleet_command: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Dropped in silence, --client-ca would let everybody in."""
+    settings: list[SandboxSettings] = []
+    monkeypatch.setattr(cli_sandbox, "run_sandbox", lambda given, on_ready: settings.append(given))
+    files = {name: tmp_path / f"{name}.pem" for name in ("certificate", "key", "client-ca")}
+    options = [text for name, file in files.items() for text in (f"--{name}", str(file))]
+    typed = smfleet_command(
+        "sandbox", *options, "--location", "bare", "--pace", "60x", "--port", "1", "--management-port", "2",
+        "--host", "::1", "--ledger-folder", str(tmp_path),
+    )  # fmt: skip
+    assert typed.code == 0, typed.err
+    (given,) = settings
+    assert (given.certificate, given.key, given.client_ca) == tuple(files.values())
+    assert (given.location, given.pace, given.port, given.management_port) == ("bare", 60.0, 1, 2)
+    assert (given.host, given.ledger_folder) == ("::1", tmp_path)

@@ -35,6 +35,7 @@ def test_the_page_shows_the_last_interval_and_the_whole_run() -> None:
     update = next(line.split() for line in text.splitlines() if line.startswith("update"))
     assert update[1:8] == ["2,000", "24,000", "100", "%", "480", "0", "2.38"]
     assert "QUOTA_LIMIT_REACHED 600" in text
+    assert "SUCCESS " in text
     assert "42% of a core, loop lag 1.80 ms" in text
 
 

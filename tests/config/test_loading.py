@@ -397,3 +397,8 @@ def test_any_value_anywhere_is_taken_or_explained(tmp_path, data, value):
     place = data.draw(st.sampled_from(sorted(document.lines, key=str)))
     if place:
         assert all_on_one_line(problems_of(path, (f"{'.'.join(map(str, place))}={value!r}",)))
+
+
+def test_what_is_missing_beside_an_override_is_blamed_on_the_override(here):
+    (found,) = problems(here, GOOD, "network_functions.smf.plmn.mcc='262'")
+    assert found.startswith("--set network_functions.smf.plmn.mcc='262': network_functions.smf.plmn.mnc")

@@ -213,3 +213,10 @@ def test_mean_lives_come_from_the_length_or_the_volume() -> None:
     profile = traffic({"rate": "1/s"}, usages=MIXED)
     lives = [mean_life_s(profile.usages[name]) for name in MIXED]
     assert lives == [10.0, pytest.approx(3.5), 0.0]
+
+
+@pytest.mark.parametrize(("final_unit", "released"), [("release", True), ("keep", False)])
+def test_the_profile_says_whether_a_session_outlives_its_final_units(final_unit: str, released: bool) -> None:
+    fleet = World(traffic({"rate": "1/s"}, usages={"download": DOWNLOAD | {"final_unit": final_unit}})).fleets[0]
+    (usage,) = fleet._usages
+    assert {context.release_when_stopped for context in usage._contexts} == {released}

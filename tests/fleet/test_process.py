@@ -22,8 +22,10 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from simulator.config import Profile, load_plan
 from simulator.fleet import messages
+from simulator.fleet.engine import Engine
 from simulator.fleet.messages import Message, decode
 from simulator.fleet.process import FULL_PIPE, Commands, Reports, read_commands
+from simulator.http2 import PoolLimits
 from simulator.measure import Recorder, Snapshot
 from simulator.sandbox.chf import Chf
 from simulator.sandbox.n40_server import serve_n40
@@ -233,6 +235,34 @@ async def test_a_mistake_of_ours_in_a_callback_is_told_and_ends_the_engine() -> 
     assert [report.text for report in reports.sent if isinstance(report, messages.Error)] == [
         "internal error: KeyError: 'burst'"
     ]
+
+
+async def test_an_engine_tells_how_it_is(drive: Drive) -> None:
+    """What the verdict on the generator is made of comes from the engine itself."""
+    profile = traffic(
+        {"rate": "200/s", "duration": "60s"}, usages={"message": MESSAGE}, connections={"per_network_function": 3}
+    )
+    driver = await drive()
+    await driver.tell(driver.configure(profile))
+    await driver.hear(messages.Ready)
+    await driver.tell(start())
+    told = [Snapshot.from_wire((await driver.hear(messages.SnapshotReport)).snapshot) for _ in range(3)]
+    cpu = [snapshot.gauge("cpu_s") for snapshot in told]
+    assert 0 < cpu[0] < cpu[1] < cpu[2] < 3
+    assert all(0 < snapshot.gauge("loop_lag_us") < 1_000_000 for snapshot in told)
+    assert told[-1].gauge("connections_open") == 3 * 3  # of two SMFs and an SMSF
+
+
+async def test_the_profile_and_the_command_reach_the_connections(tmp_path: Path) -> None:
+    bounds = {"per_network_function": 3, "streams": 7, "waiting": 11, "keepalive": "13s", "connect_timeout": "2s"}
+    profile = traffic({"rate": "1/s"}, connections=bounds)
+    command = configure(profile, "http://127.0.0.1:1", tmp_path / "records", codec="h2")
+    engine = Engine(command, lambda snapshot: None, lambda: None, lambda text: None)
+    connections = engine._connections
+    assert connections._limits == PoolLimits(
+        connections=3, streams=7, waiting=11, keepalive_s=13.0, connect_timeout_s=2.0
+    )
+    assert connections._pool(connections._target, "smf-1")._codec == "h2"
 
 
 async def test_the_warm_up_is_a_phase_of_its_own(drive: Drive) -> None:

@@ -14,6 +14,8 @@ from simulator.http2 import Answer, Exchange, Failure, Header, Pool, PoolLimits,
 from tests.http2.wire import POST
 
 SECOND = 1_000_000_000
+CODEC = "ngh2"
+"""Of clients that ask for none; tests of both set it."""
 Handler = Callable[[ServerRequest], None]
 
 
@@ -43,9 +45,9 @@ async def serving(handler: Handler = echo, **options: Any) -> AsyncIterator[Serv
 
 
 @asynccontextmanager
-async def pooled(target: Target, *, codec: str = "ngh2", tls: Any = None, **limits: Any) -> AsyncIterator[Client]:
+async def pooled(target: Target, *, codec: str = "", tls: Any = None, **limits: Any) -> AsyncIterator[Client]:
     bounds: dict[str, Any] = {"connections": 1, "connect_timeout_s": 2.0, "backoff_min_s": 0.005, **limits}
-    pool = Pool(target, PoolLimits(**bounds), codec=codec, tls=tls, draw=random.Random(1).random)
+    pool = Pool(target, PoolLimits(**bounds), codec=codec or CODEC, tls=tls, draw=random.Random(1).random)
     await pool.open()
     client = Client(pool)
     try:

@@ -22,9 +22,16 @@ from simulator.http2 import (
     TargetError,
 )
 from simulator.http2.backoff import Backoff
+from tests.http2 import peers
 from tests.http2.peers import Client, echo, free_port, plain, pooled, serving, until
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["ngh2", "h2"], autouse=True)
+def _codec(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test of this file, with either codec."""
+    monkeypatch.setattr(peers, "CODEC", request.param)
 
 
 class Held:

@@ -197,6 +197,20 @@ def test_a_charging_data_response_can_carry_the_cause() -> None:
     assert (answer.action, answer.cause, answer.detail) == (N, "QUOTA_LIMIT_REACHED", "no credit")
 
 
+@pytest.mark.parametrize("operation", [CREATE, UPDATE, EVENT])
+def test_a_cause_counts_whatever_status_it_is_wrapped_in(operation: Operation) -> None:
+    result = {"error": {"cause": "CHARGING_FAILED", "detail": "why"}, "failureHandling": "TERMINATE"}
+    answer = read_answer(operation, 200 if operation is UPDATE else 201, REF, body(invocationResult=result))
+    assert (answer.action, answer.outcome, answer.cause) == (E, Outcome.DENIED, "CHARGING_FAILED")
+    assert answer.detail == "why"
+
+
+@pytest.mark.parametrize("result", [{}, {"error": {}}, {"error": {"cause": "NOBODY_KNOWS"}}, {"error": None}, None])
+def test_a_session_result_without_a_known_cause_is_a_success(result: object) -> None:
+    answer = read_answer(UPDATE, 200, None, body(invocationResult=result))
+    assert (answer.action, answer.outcome, answer.cause) == (Action.GO_ON, Outcome.OK, "")
+
+
 def test_long_texts_are_cut() -> None:
     answer = read_answer(UPDATE, 500, None, orjson.dumps({"cause": "C" * 5000, "detail": "d" * 5000}))
     assert (len(answer.cause), len(answer.detail)) == (100, 500)

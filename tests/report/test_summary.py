@@ -52,7 +52,9 @@ def test_rates_are_those_of_the_time_in_which_load_was_offered() -> None:
 def test_a_run_without_measurements_has_a_summary_too() -> None:
     summary = build_summary(Totals(), FACTS, None)
     assert summary["all"]["requests"] == 0
-    assert summary["all"]["latency_us"] == {"queue": None, "service": None, "response": None}
+    for latency in summary["all"]["latency_us"].values():
+        assert latency["count"] == 0
+        assert {latency[name] for name in ("mean", "p50", "p90", "p99", "p99_9", "max")} == {None}
     assert summary["rate"]["offered_per_s"] == 0
     assert summary["audit"] is None
     assert summary["verdict"] == "pass"

@@ -256,6 +256,7 @@ async def test_an_engine_that_dies_is_noticed_and_named() -> None:
     assert "worker 0 died" in result.why[0]
     assert follower.notes == ["worker 0 died"]
     assert result.summary["audit"]["balanced"] is not True
+    assert result.summary["audit"]["verifiable"] is False
     assert result.summary["all"]["requests"] > 100, "what was reported before is kept"
     assert follower.ended
 

@@ -11,7 +11,8 @@ import pytest
 
 import simulator
 from simulator import run
-from simulator.config import ConfigError
+from simulator.config import ConfigError, load_profile
+from simulator.run.embedded import EmbeddedSandbox
 from simulator.run.options import Result, RunError
 from tests.run.rig import brief, completed, conducted, sandbox_process, sound, units
 
@@ -38,7 +39,7 @@ def test_every_unit_of_how_to_is_charged_exactly_once(how_to: tuple[Result, Path
 
 
 def test_a_latency_of_which_nothing_was_measured_is_an_error_with_words() -> None:
-    latencies = {"service": None, "response": {"p99": 7.0}}
+    latencies = {"service": {"p99": None}, "response": {"p99": 7.0}}
     result = Result(summary={"operations": {"event": {"latency_us": latencies}}})
     assert result.latency_us("event") == 7.0
     with pytest.raises(ValueError, match="no event was measured"):
@@ -169,3 +170,35 @@ def test_books_that_cannot_be_read_are_named_before_the_load(ledger: str) -> Non
 def test_a_wrong_profile_is_refused_before_anything_starts(arguments: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         run(**arguments)
+
+
+@pytest.mark.anyio
+async def test_the_portable_codec_charges_as_exactly() -> None:
+    result = await conducted(brief(), codec="h2")
+    assert sound(result), result.why
+    assert result.summary["audit"]["balanced"] is True
+    assert completed(result) == 40
+
+
+@pytest.mark.parametrize("pace", ["60x", "flat-out"])
+def test_the_profile_reaches_the_embedded_sandbox(tmp_path: Path, pace: str) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("balances: {voice: 7h}\nrating_groups:\n  100: {unit: time, counter: voice, grant: 42s}\n")
+    profile = brief(sandbox={"plan": str(plan), "balances": {"voice": "3h"}}, pace=pace)
+    settings = EmbeddedSandbox(profile, tmp_path)._settings
+    assert settings["pace"] == (60.0 if pace == "60x" else "flat-out")
+    assert settings["plan"]["balances"] == {"voice": 3 * 3600}
+    assert settings["plan"]["rating_groups"]["100"]["grant"] == 42
+
+
+@pytest.mark.anyio
+async def test_one_seed_gives_one_traffic_at_any_number_of_workers(tmp_path: Path) -> None:
+    """Real processes, flat-out, where no session waits for an answer in its own time."""
+    books = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        await conducted(load_profile("how-to", ["load.sessions=120"]), workers=workers, seed=7, out=out)
+        lines = [orjson.loads(line) for file in out.glob("records-*") for line in file.read_bytes().splitlines()]
+        books.append(sorted((each["key"], each["usage"], each["rg"], each["used"]) for each in lines))
+    assert len(books[0]) >= 120
+    assert books[0] == books[1]
