@@ -234,8 +234,8 @@ def _find(parts: list[str], measure: Measure, summary: Mapping[str, Any]) -> flo
     head, *rest = parts
     if head in LATENCIES:
         *operation, percentile = rest
-        latency = _operation(summary, operation)["latency_us"][head]
-        return None if latency is None else float(latency[percentile])
+        latency = _operation(summary, operation)["latency_us"][head][percentile]
+        return None if latency is None else float(latency)
     if head in _OUTCOMES:
         return _outcome(head, measure, _operation(summary, rest))
     if head == "drops":

@@ -151,15 +151,22 @@ def test_counts_are_split_by_any_label() -> None:
     assert snapshot.counts_by("requests", 1, "update") == {"video": 7, "sms": 1}
 
 
-def test_the_drain_is_not_part_of_what_was_offered() -> None:
+def test_warm_up_and_drain_are_no_part_of_the_steady_load() -> None:
     totals = Totals()
     for number, phase in enumerate((Phase.WARMUP, Phase.LOAD, Phase.DRAIN)):
         counters = {"requests|release": 10**number}
         totals.add(0, Snapshot(number=number + 1, start_s=number, end_s=number + 1.0, phase=phase, counters=counters))
     assert totals.phase == Phase.DRAIN
-    assert totals.steady().seconds == 2.0
-    assert totals.steady().count("requests") == 11
+    assert totals.steady().seconds == 1.0
+    assert totals.steady().count("requests") == 10
     assert totals.run.count("requests") == 111
+
+
+def test_a_run_that_did_not_outlive_its_warm_up_is_measured_there() -> None:
+    totals = Totals()
+    totals.add(0, Snapshot(number=1, end_s=2.0, phase=Phase.WARMUP, counters={"requests|release": 7}))
+    totals.add(0, Snapshot(number=2, start_s=2.0, end_s=3.0, phase=Phase.DRAIN, counters={"requests|release": 9}))
+    assert (totals.steady().seconds, totals.steady().count("requests")) == (2.0, 7)
 
 
 def test_health_is_noted_per_worker_and_interval_under_load() -> None:
