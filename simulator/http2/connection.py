@@ -159,7 +159,7 @@ class ClientConnection:
     def _flush(self) -> None:
         """Write once: everything submitted since the last turn, and whatever the codec has to say."""
         self._flush_scheduled = False
-        if self._paused or self._transport is None:
+        if self._paused or self._ended or self._transport is None:
             return
         if self._fresh:
             self._begin_fresh()
@@ -390,14 +390,14 @@ class ClientConnection:
         self._end(why, kind)
 
     def abort(self, why: str) -> None:
-        """Close without a word."""
-        self._end(why)
+        """Close without a word; the transport may be closed already."""
+        self._end(why, silently=True)
         if self._transport is None:  # never connected: nobody will call connection_lost
             self.gone.cancel()
         else:
             self._transport.abort()
 
-    def _end(self, detail: str, kind: FailureKind = FailureKind.CONNECTION_LOST) -> None:
+    def _end(self, detail: str, kind: FailureKind = FailureKind.CONNECTION_LOST, *, silently: bool = False) -> None:
         """The one way out: fails what is in flight, gives back what has not begun, tells the owner."""
         if self._ended:
             return
@@ -405,7 +405,8 @@ class ClientConnection:
         self._look_open()  # before any callback, which may submit again
         if self._keepalive_timer is not None:
             self._keepalive_timer.cancel()
-        self._say_goodbye()
+        if not silently:
+            self._say_goodbye()
         if not self.ready.done():
             self.ready.set_result(self._greeting_problem(detail))
         now = self._clock()

@@ -306,3 +306,16 @@ async def test_closing_a_connection_whose_peer_reads_nothing_does_not_wait(rig: 
     rig.connection.pause_writing()
     rig.connection.close("enough")
     assert rig.transport.aborted
+
+
+async def test_an_abort_writes_nothing(rig: Rig) -> None:
+    """The transport may have been closed under it: uvloop closes that of a connection whose making was cancelled."""
+    exchange = rig.submit()
+    await turns()
+    rig.transport.take()
+    rig.submit()
+    rig.connection.abort("abandoned")
+    assert rig.transport.aborted
+    await turns()
+    assert rig.transport.take() == b""
+    assert rig.failure(exchange).kind is FailureKind.CONNECTION_LOST
