@@ -14,6 +14,9 @@ from typing import Any, Final
 
 from simulator.audit.judgement import Account, Judgement, explain, judge
 
+MOST_UNITS: Final = 1 << 53
+"""In one row: nine petabytes. What a CHF was told beyond that is nonsense, and must not cost the sums of everybody else."""
+
 _NOT_VERIFIED: Final = "not verified against the CHF's books"
 
 _REST: Final = ("lost", "double_charged", "in_doubt", "unverified", "refused", "unreported", "open", "uncharged")
@@ -138,7 +141,8 @@ class Auditor:
 
     def exclude(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Leave out the sessions of these ledger rows: they were in a long-lived CHF's books before the run."""
-        self._scratch.executemany("INSERT OR IGNORE INTO excluded VALUES (?)", ((r["ref"],) for r in rows if r["ref"]))
+        refs = (_ledger_row(number, row)[:1] for number, row in enumerate(rows, 1))
+        self._scratch.executemany("INSERT OR IGNORE INTO excluded VALUES (?)", (ref for ref in refs if ref[0]))
 
     def _insert(self, table: str, columns: int, rows: Iterator[tuple[Any, ...]]) -> None:
         marks = ",".join("?" * columns)
@@ -205,11 +209,15 @@ def _record_row(number: int, record: Mapping[str, Any]) -> tuple[Any, ...]:
         raise AuditError(f"session record {number} cannot be audited: {error!r} in {record!r}") from error
 
 
-def _ledger_row(number: int, row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _ledger_row(number: int, row: Mapping[str, Any]) -> tuple[str | None, str, int, str, int]:
     try:
-        return row["ref"] or None, row["key"], row["rg"], row["unit"], row["units"]
-    except (KeyError, TypeError) as error:
-        raise AuditError(f"ledger row {number} cannot be audited: {error!r} in {row!r}") from error
+        ref, key, rg, unit, units = row["ref"] or None, row["key"], row["rg"], row["unit"], row["units"]
+    except KeyError as error:
+        raise AuditError(f"ledger row {number} has no {error} in {row!r}") from error
+    texts = isinstance(ref, str | None) and isinstance(key, str) and isinstance(unit, str)
+    if not (texts and isinstance(rg, int) and isinstance(units, int)):
+        raise AuditError(f"ledger row {number} cannot be audited: {row!r}")
+    return ref, key, rg, unit, min(units, MOST_UNITS)
 
 
 class _Tally:

@@ -10,7 +10,7 @@ import typer
 from simulator import native
 from simulator.cli import profiles, run, sandbox
 from simulator.config import ConfigError
-from simulator.run.options import RunError
+from simulator.run.options import InterruptedRunError, RunError
 from simulator.version import __version__
 
 CANNOT_RUN = 2
@@ -44,15 +44,24 @@ def _top(
     """Options of the whole command."""
 
 
+def _is_text(argument: str) -> bool:
+    """Whether the system could decode an argument; what it could not is kept as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
+
+
 def main() -> None:
     """Run the command line; errors that a person can mend are lines on stderr, without a traceback."""
     if native.stale():
         print(f"smfleet: the hot path was {native.state()}", file=sys.stderr)
+    strange = next((each for each in sys.argv if not _is_text(each)), None)
+    if strange is not None:
+        print(f"smfleet: {strange!a} is no text in the terminal's encoding", file=sys.stderr)
+        sys.exit(CANNOT_RUN)
     try:
         app()
     except (ConfigError, RunError) as error:
         print(f"smfleet: {error}", file=sys.stderr)
-        sys.exit(CANNOT_RUN)
+        sys.exit(INTERRUPTED if isinstance(error, InterruptedRunError) else CANNOT_RUN)
     except BrokenPipeError:
         sys.exit(0)
     except KeyboardInterrupt:

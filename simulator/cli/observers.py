@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from rich.console import Console
 
@@ -38,11 +38,13 @@ class LiveObserver:
     def tick(self, now: int) -> None:
         """Some more has been measured."""
         if self._view is not None:
-            self._view.update(now)
+            with suppress(OSError):  # a full disk behind stdout must not end the run
+                self._view.update(now)
 
     def note(self, text: str) -> None:
         """Say something above the live view."""
-        self._console.print(text, style="yellow", highlight=False)
+        with suppress(OSError):
+            self._console.print(text, style="yellow", highlight=False)
 
     def end(self) -> None:
         """Take the live view away."""

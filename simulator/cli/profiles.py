@@ -12,7 +12,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from simulator.config import load_profile, profile_json_schema, shipped_profiles
-from simulator.config.loading import locate_profile
+from simulator.config.loading import locate_profile, read_text
 from simulator.config.profile import Profile
 from simulator.run.options import RunError
 
@@ -60,7 +60,7 @@ def pace_in_words(profile: Profile) -> str:
 def show(name: Name) -> None:
     """Show a profile's file."""
     console = Console()
-    text = locate_profile(name).read_text(encoding="utf-8")
+    text = read_text(locate_profile(name))
     if console.is_terminal:
         console.print(Syntax(text, "yaml", background_color="default"))
     else:

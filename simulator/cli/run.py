@@ -26,7 +26,9 @@ def run_command(
         typer.Option(help="API root of your CHF, http:// (prior knowledge) or https://; default: the sandbox."),
     ] = None,
     duration: Annotated[str | None, typer.Option(metavar="TIME", help="How long load is offered: 30s, 5m, 1h.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed gives the same traffic.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=(1 << 63) - 1, help="The same seed gives the same traffic.")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Engine processes, one core each.")] = 1,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field: --set load.rate=100/s")
@@ -69,24 +71,36 @@ def run_command(
         handle_signals=True,
         observer=observer,
     )
-    if summary_json is not None:
-        octets = orjson.dumps(result.summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        if to_stdout:
-            with suppress(BrokenPipeError):
-                os.write(1, octets)
-        else:
-            summary_json.write_bytes(octets)
     if not quiet:
-        console.print(render(result.summary))
+        with suppress(OSError):
+            console.print(render(result.summary))
     elif not result.passed:
         print(f"smfleet: {result.verdict}: {'; '.join(result.why)}", file=sys.stderr)
+    if summary_json is not None:
+        octets = orjson.dumps(result.summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+        try:
+            _write_all(octets) if to_stdout else summary_json.write_bytes(octets)
+        except BrokenPipeError:
+            pass
+        except OSError as error:
+            raise RunError(f"--summary-json {summary_json}: {error.strerror}") from None
     raise typer.Exit(result.exit_code)
+
+
+def _write_all(octets: bytes) -> None:
+    """To stdout, which may take it in pieces."""
+    left = memoryview(octets)
+    while left:
+        left = left[os.write(1, left) :]
 
 
 def _check_writable(path: Path) -> None:
     """Fail before the run rather than after it."""
+    is_new = not path.exists()
     try:
         with path.open("ab"):
             pass
+        if is_new:
+            path.unlink()
     except OSError as error:
         raise RunError(f"--summary-json {path}: {error.strerror}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -56,6 +57,11 @@ def sandbox_command(
 
 
 def _show(ready: Ready) -> None:
+    with suppress(OSError):  # nobody reads it
+        _say(ready)
+
+
+def _say(ready: Ready) -> None:
     typer.echo(f"N40         {ready.n40}/nchf-convergedcharging/v3/chargingdata")
     typer.echo(f"management  {ready.management}   (/accounts /sessions /totals /ledger)")
     typer.echo(f"Charge it:  smfleet run --target {ready.n40} --ledger {ready.management}/ledger")

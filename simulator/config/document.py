@@ -159,6 +159,8 @@ class _Reader:
     def _scalar(self, node: ScalarNode) -> Any:
         match str(node.tag).removeprefix(TAG):
             case "str" | "timestamp" | "value" | "merge":
+                if any("\ud800" <= character <= "\udfff" for character in node.value):
+                    return self._wrong(node, "half of a surrogate pair is no character")
                 return node.value
             case "null":
                 return None

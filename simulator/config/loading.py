@@ -72,17 +72,23 @@ def rating_plan(profile: Profile) -> RatingPlan:
 
 def read_file(path: Path) -> Document:
     """The document in a file. Raises ConfigError."""
+    return read(read_text(path), str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text in a file, of a bounded size. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             octets = file.read(MOST_OCTETS + 1)
-        if len(octets) > MOST_OCTETS:
-            raise ConfigError(f"{path}: larger than {MOST_OCTETS:,} octets")
-        return read(octets.decode("utf-8-sig"), str(path))
+        text = octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = octets.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{path}:{line}: not UTF-8 text") from None
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if len(octets) > MOST_OCTETS:
+        raise ConfigError(f"{path}: larger than {MOST_OCTETS:,} octets")
+    return text
 
 
 def checked(model: type[M], document: Document) -> M:

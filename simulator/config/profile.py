@@ -139,6 +139,10 @@ class Subscribers(Model):
         return self
 
 
+FILL_PER_S = 2_000
+"""How fast the sessions that are open from the beginning are set up."""
+
+
 class Location(Model):
     """Where sessions are held: each one gets a tracking area and a cell of these, the same for the same subscriber."""
 
@@ -428,7 +432,7 @@ class Profile(Model):
     )
     """By default the file's name."""
     description: str = ""
-    seed: Count = 1
+    seed: Annotated[Count, Field(le=(1 << 63) - 1)] = 1
     subscribers: Subscribers = Subscribers()
     network_functions: Annotated[dict[Name, NetworkFunction], Field(min_length=1)]
     connections: Connections = Connections()

@@ -13,10 +13,11 @@ from operator import itemgetter
 from typing import Final
 
 from simulator.config import Profile
+from simulator.config.profile import FILL_PER_S
 from simulator.fleet.books import Books
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, timestamps
-from simulator.fleet.population import FILL_PER_S, Population, Start
+from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import LiveSession
@@ -193,6 +194,7 @@ class Fleet:
 
     def drain(self, now: int, timeout: int) -> None:
         """Start nothing more, and release what is open at a steady rate, well within `timeout` ns."""
+        self.on_time(now)  # what is due by now is started, or a counted drop, however far behind this engine is
         self._draining = True
         self._next_start = None
         self._pending = 0

@@ -5,15 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from simulator.config import Profile
+from simulator.config.profile import FILL_PER_S
 from simulator.fleet.arrivals import NS_PER_S, arrival_times
 from simulator.fleet.draws import Permutation, Purpose, seed_key, session_key, uniform
 from simulator.fleet.usage import draw, mean_life_s
-
-FILL_PER_S: Final = 2_000
-"""How fast the sessions that are open from the beginning are set up."""
 
 
 class Start(NamedTuple):

@@ -78,8 +78,9 @@ class Series:
 
     @staticmethod
     def _known(metric: str, word: str, series: dict[str, str]) -> str:
-        """The series that counts a word of the CHF's: bounded in number and length, without the separator of labels."""
+        """The series that counts a word of the CHF's: bounded in number and length, printable, without the labels' separator."""
         if len(series) >= MAX_CAUSES:
             return key(metric, OTHER)
-        series[word] = name = key(metric, word[:LONGEST_CAUSE].replace("|", "/"))
+        shown = "".join(each if each.isprintable() and each != "|" else "?" for each in word[:LONGEST_CAUSE])
+        series[word] = name = key(metric, shown)
         return name

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import ngh2
-from ngh2 import DataReceived, RequestReceived, ResponseReceived, StreamClosed
+from ngh2 import DataReceived, RequestReceived, ResponseReceived, StreamClosed, TrailersReceived
 
 from simulator.http2.codec import (
     CANCEL,
@@ -212,6 +212,10 @@ class Ngh2Client(_Ngh2Codec):
                     out.append(answered)
                 else:
                     self._on_broken(event, out)
+            elif isinstance(event, TrailersReceived):  # nobody needs them, but they end the answer (RFC 9113 8.1)
+                trailed = self._partial.get(event.stream_id)
+                if trailed is not None:
+                    self._on_end(trailed)
             else:
                 self._on_rare(event, out)
         if self._complete and not self._closed:
@@ -227,9 +231,12 @@ class Ngh2Client(_Ngh2Codec):
             self.cancel(stream_id)
             out.append(Failed(stream_id, FailureKind.TOO_LARGE, f"the body is above {self._max_body_octets} octets"))
         elif event.end_stream:
-            del self._partial[stream_id]
-            self._join(answer)
-            self._complete[stream_id] = answer
+            self._on_end(answer)
+
+    def _on_end(self, answer: Answer) -> None:
+        del self._partial[answer.stream_id]
+        self._join(answer)
+        self._complete[answer.stream_id] = answer
 
     def _on_broken(self, event: StreamClosed, out: list[Event]) -> None:
         """A stream closed without a complete answer."""
@@ -319,6 +326,10 @@ class Ngh2Server(_Ngh2Codec):
                     self._cancelled.remove(event.stream_id)
                 elif event.error_code != NO_ERROR:
                     self._on_broken(event, out)
+            elif isinstance(event, TrailersReceived):
+                trailed = self._partial.get(event.stream_id)
+                if trailed is not None:
+                    self._on_end(trailed, out)
             else:
                 self._on_rare(event, out)
         return out
@@ -331,9 +342,12 @@ class Ngh2Server(_Ngh2Codec):
         if event.data and not self._add(request, event.data):
             self._refuse_body(stream_id)
         elif event.end_stream:
-            del self._partial[stream_id]
-            self._join(request)
-            out.append(request)
+            self._on_end(request, out)
+
+    def _on_end(self, request: Request, out: list[Event]) -> None:
+        del self._partial[request.stream_id]
+        self._join(request)
+        out.append(request)
 
     def _on_broken(self, event: StreamClosed, out: list[Event]) -> None:
         self._forget(event.stream_id)

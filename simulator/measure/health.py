@@ -68,10 +68,10 @@ def judge_generator(vitals: Vitals) -> Health:
     limits = [*_arrivals(vitals), *power]
     notes = []
     delays = list(_queue(vitals))
-    if delays and vitals.waiting_max and not power:
+    if delays and not power and (vitals.waiting_max or _is_sick(vitals)):
         notes.append(
-            f"{delays[0]}: up to {vitals.waiting_max:,} requests waited for a free stream. The CHF is slow, away or grants "
-            "few streams, or the profile has too few connections (connections.per_network_function, .streams)"
+            f"{delays[0]}: up to {vitals.waiting_max:,} requests waited for a free stream at a time. The CHF is slow, away or "
+            "grants few streams, or the profile has too few connections (connections.per_network_function, .streams)"
         )
     else:
         limits += [f"{delay}: {_MORE_POWER}" for delay in delays]

@@ -117,7 +117,7 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
         return answer  # 204 by the book, 200 with any body in the wild: either way it is released
     try:
         success = decode_success(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableError(f"the body is not readable: {error}" if body else "the body is empty") from None
     result = success.invocationResult
     if result is not None and result.error is not None:

@@ -45,7 +45,9 @@ def build_summary(
     summary["generator"] = _generator(totals, health)
     lines = [threshold.judge(summary) for threshold in judged]
     summary["thresholds"] = [_line(line) for line in lines]
-    verdict = give_verdict(facts, health, audit, lines)
+    everything = summary["all"]
+    nothing_worked = everything["requests"] > 0 and everything["failed"] == everything["requests"]
+    verdict = give_verdict(facts, health, audit, lines, nothing_worked=nothing_worked)
     return summary | {"verdict": verdict.word, "exit_code": verdict.exit_code, "why": list(verdict.why)}
 
 

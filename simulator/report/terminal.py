@@ -216,7 +216,7 @@ def _thresholds(lines: list[Json]) -> Iterator[RenderableType]:
     grid = Table.grid(padding=(0, 2))
     for line in lines:
         word, style = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("open", "yellow")}[line["ok"]]
-        grid.add_row(Text(word, style), line["text"], Text(line["value"], "dim" if line["ok"] else style))
+        grid.add_row(Text(word, style), Text(line["text"]), Text(line["value"], "dim" if line["ok"] else style))
     yield from below(Text("thresholds", "bold"))
     yield grid
 

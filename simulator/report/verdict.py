@@ -20,9 +20,21 @@ class Verdict:
     why: tuple[str, ...]
 
 
-def give_verdict(facts: RunFacts, health: Health, audit: Audit | None, thresholds: Sequence[VerdictLine]) -> Verdict:
-    """What weighs most decides: interrupted, could not run, invalid, fail, pass; the reasons are all named."""
+def give_verdict(
+    facts: RunFacts,
+    health: Health,
+    audit: Audit | None,
+    thresholds: Sequence[VerdictLine],
+    *,
+    nothing_worked: bool = False,
+) -> Verdict:
+    """What weighs most decides: interrupted, could not run, invalid, fail, pass; the reasons are all named.
+
+    `nothing_worked`: every request failed. That is no pass, even where no threshold asks for success.
+    """
     failures = [*_audit_failures(audit), *_threshold_failures(thresholds)]
+    if nothing_worked:
+        failures.insert(0, "every request failed")
     unfulfilled = [facts.could_not_run] if facts.could_not_run else []
     why = (*unfulfilled, *health.reasons, *failures)
     if facts.interrupted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import signal
 import sqlite3
@@ -12,19 +14,21 @@ from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import anyio
 import httpx
 import orjson
 
 from simulator.audit import Audit, AuditError, Auditor, read_rows
+from simulator.config.profile import FILL_PER_S
 from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
 from simulator.measure import Snapshot, ThresholdError, Totals, parse_threshold
 from simulator.report import RunFacts, build_summary
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger
 from simulator.run.engines import EngineError, EngineProcess, engine_process
-from simulator.run.options import Result, RunError, RunOptions
+from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
 from simulator.version import __version__
 
 READY_TIMEOUT_S = 60.0
@@ -80,6 +84,8 @@ class Conductor:
         self._unverifiable = ""
         self._interrupted = False
         self._stopped = False  # interrupted once more
+        self._intervals_lost = False
+        self._started = False
         self._measured = False  # the load is over and drained
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
@@ -96,6 +102,10 @@ class Conductor:
                 result = await self._run()
             except RunError as error:
                 problem = error  # raised below, because a task group would wrap it
+            except (OSError, ExceptionGroup) as error:
+                problem = _disk_problem(error)
+                if problem is None:
+                    raise
             tasks.cancel_scope.cancel()
         if problem is not None:
             raise problem
@@ -115,11 +125,11 @@ class Conductor:
         )
         summary = build_summary(self._totals, facts, audit, self._profile.thresholds)
         if self._options.out is not None:
-            self._write("summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+            try:
+                (self._folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+            except OSError as error:
+                self._options.observer.note(f"summary.json cannot be written to {self._folder}: {error.strerror}")
         return Result(summary=summary)
-
-    def _write(self, name: str, octets: bytes) -> None:
-        (self._folder / name).write_bytes(octets)
 
     # -- before -------------------------------------------------------------------------------------------------------
 
@@ -136,13 +146,30 @@ class Conductor:
             self._notes.append(
                 f"pace {pace:g}x: the CHF's timers (validity, quota holding) run out {pace:g} times as early as it granted them"
             )
+        if not options.target.lower().startswith("https:"):
+            for option, given in (
+                ("--ca-file", options.ca_file), ("--certificate", options.certificate), ("--key", options.key),
+            ):  # fmt: skip
+                if given is not None:
+                    raise RunError(f"{option}: the target {options.target} is not https")
+        elif options.key is not None and options.certificate is None:
+            raise RunError("--key: needs --certificate")
         if options.insecure:
             self._notes.append("the CHF's certificate was not checked (--insecure)")
         if options.ledger is None:
             self._unverifiable = "the books of this CHF were not read"
         else:
             await self._save_ledger(options.ledger, self._before)
+            await anyio.to_thread.run_sync(self._check_ledger, options.ledger)
         return options.target
+
+    def _check_ledger(self, url: str) -> None:
+        """What is no ledger is found before the run, not after it."""
+        try:
+            with self._before.open("rb") as lines:
+                Auditor().exclude(read_rows(lines))
+        except AuditError as error:
+            raise RunError(f"--ledger {url}: this is no ledger: {error}") from None
 
     async def _save_ledger(self, url: str, file: Path) -> None:
         try:
@@ -153,8 +180,8 @@ class Conductor:
                     last = chunk[-1:] or last
                 if last != b"\n":  # a last line without end would pass for one that was cut off
                     await out.write(b"\n")
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise RunError(f"--ledger {url}: cannot be read: {error or type(error).__name__}") from None
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
+            raise RunError(f"--ledger {url}: cannot be read: {str(error) or type(error).__name__}") from None
 
     async def _configure(self, target: str, records: list[Path]) -> None:
         options = self._options
@@ -191,9 +218,10 @@ class Conductor:
                     await self._all_ready.wait()
             except TimeoutError:
                 failure.append(RunError("the engines were not ready in time"))
-            if failure:
+            if failure or self._interrupted:
                 tasks.cancel_scope.cancel()
             else:
+                self._started = True
                 facts = await self._start(target)
                 observer.begin(facts, self._totals)
                 if self._sandbox is not None:
@@ -201,6 +229,8 @@ class Conductor:
                 tasks.start_soon(self._keep_ticking)
                 await self._until_drained(facts, failure)
                 tasks.cancel_scope.cancel()
+        if not self._started and self._interrupted:
+            raise InterruptedRunError("interrupted before the load began")
         if failure:
             raise RunError(str(failure[0]))
         observer.end()
@@ -212,6 +242,12 @@ class Conductor:
 
     async def _start(self, target: str) -> RunFacts:
         profile, options = self._profile, self._options
+        wanted, possible = profile.load.start_open, int(FILL_PER_S * profile.load.duration)
+        if wanted > possible:
+            self._notes.append(
+                f"{wanted - possible:,} of the {wanted:,} sessions to be found open were not set up: it takes a second for "
+                f"{FILL_PER_S:,} of them, and the duration is {profile.load.duration:g} s"
+            )
         t0 = time.monotonic_ns() + HEAD_START_NS
         epoch = time.time_ns() + HEAD_START_NS
         for engine in self._engines:
@@ -256,7 +292,7 @@ class Conductor:
             with intervals.open("ab", buffering=0) as file:
                 async for report in engine.reports():
                     if isinstance(report, messages.SnapshotReport):
-                        file.write(orjson.dumps({"worker": engine.worker, **report.snapshot}) + b"\n")
+                        self._keep(file, orjson.dumps({"worker": engine.worker, **report.snapshot}) + b"\n")
                     self._on_report(engine, report, failure)
         except EngineError as error:
             self._give_up_on(engine, str(error), failure)
@@ -265,6 +301,18 @@ class Conductor:
             words = engine.last_words()
             self._give_up_on(engine, f"worker {engine.worker} died{': ' + words if words else ''}", failure)
         self._note_progress(failed=bool(failure))
+
+    def _keep(self, file: BinaryIO, line: bytes) -> None:
+        """Append to the intervals on disk; a full disk costs the intervals, and the run says so once."""
+        if self._intervals_lost:
+            return
+        try:
+            why = "" if file.write(line) == len(line) else os.strerror(errno.ENOSPC)
+        except OSError as error:
+            why = error.strerror or str(error)
+        if why:
+            self._intervals_lost = True
+            self._failures.append(f"intervals cannot be written to {self._folder}: {why}")
 
     def _on_report(self, engine: EngineProcess, report: messages.Message, failure: list[Exception]) -> None:
         match report:
@@ -323,7 +371,10 @@ class Conductor:
         """The first Ctrl-C drains, the second stops at once; the audit that follows is made in any case."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
-                if self._measured:
+                if not self._started:
+                    self._interrupted = True
+                    self._all_ready.set()
+                elif self._measured:
                     self._interrupted = True
                     self._options.observer.note("interrupted: the books are being joined, and then it ends")
                 elif self._interrupted:
@@ -365,6 +416,16 @@ class Conductor:
         except (AuditError, sqlite3.Error) as error:
             self._failures.append(f"the books cannot be audited: {error}")
             return None
+
+
+def _disk_problem(error: Exception) -> RunError | None:
+    """A line for what the system refused, however deep in groups of exceptions it is; None for a mistake of ours."""
+    if isinstance(error, ExceptionGroup):
+        found = [_disk_problem(each) for each in error.exceptions]
+        return found[0] if all(found) else None
+    if isinstance(error, OSError) and error.strerror:
+        return RunError(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    return None
 
 
 def _text(path: Path | None) -> str | None:

@@ -16,6 +16,10 @@ class RunError(Exception):
     """The run could not be done as asked; the message is what the user sees. Exit code 2."""
 
 
+class InterruptedRunError(RunError):
+    """Ctrl-C came before the load began. Exit code 130."""
+
+
 class Observer(Protocol):
     """Follows a run as it goes."""
 

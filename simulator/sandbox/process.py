@@ -19,9 +19,10 @@ from typing import Annotated, BinaryIO
 
 import anyio
 import uvicorn
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from simulator.config import RatingPlan, load_plan
+from simulator.config.errors import problem
 from simulator.config.model import Model, message_of
 from simulator.config.quantities import Pace
 from simulator.http2 import server_tls
@@ -56,6 +57,15 @@ class SandboxSettings(Model):
     client_ca: Path | None = None
     """With it, a client must have a certificate of this CA."""
     ledger_folder: Path | None = None
+
+    @field_validator("key", "client_ca")
+    @classmethod
+    def _with_certificate(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        """Without a certificate there is no TLS, and they would be ignored in silence."""
+        if file is not None and info.data.get("certificate") is None:
+            raise problem("needs a certificate: without one, N40 is not spoken over TLS")
+        return file
+
     """Where `ledger-….ndjson` is written, one per start; a temporary file without it."""
 
 

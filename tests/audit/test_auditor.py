@@ -244,8 +244,17 @@ def test_rows_that_cannot_be_audited_are_named() -> None:
         Auditor().add_records([record(1), {"ref": "r", "key": "k"}])
     with pytest.raises(AuditError, match=r"ledger row 1 .*'units'"):
         Auditor().add_ledger([{"ref": "r", "key": "k", "rg": 1, "unit": "time"}])
-    with pytest.raises(AuditError, match="cannot be audited"):
-        Auditor().add_ledger([ledger(2**64)])
+    for wrong in ({"ref": 7}, {"key": None}, {"units": "many"}, {"rg": 1.5}):
+        with pytest.raises(AuditError, match="ledger row 1 cannot be audited"):
+            Auditor().add_ledger([ledger(1) | wrong])
+    with pytest.raises(AuditError, match="ledger row 1 has no 'ref'"):
+        Auditor().exclude([{"accounts": []}])
+
+
+def test_one_row_of_nonsense_does_not_cost_the_other_sessions_their_audit() -> None:
+    audit = audited([record(10)], [ledger(10), ledger(2**64 - 1) | {"ref": "evil", "key": "imsi-9/9"}])
+    assert audit.charged_units == {"totalVolume": 10}
+    assert audit.offending == 1
 
 
 def test_a_line_that_was_cut_off_by_the_writers_end_is_left_out() -> None:

@@ -207,3 +207,38 @@ def test_the_options_of_the_sandbox_reach_it(
     assert (given.certificate, given.key, given.client_ca) == tuple(files.values())
     assert (given.location, given.pace, given.port, given.management_port) == ("bare", 60.0, 1, 2)
     assert (given.host, given.ledger_folder) == ("::1", tmp_path)
+
+
+def test_an_argument_that_is_no_text_is_refused(smfleet_command: Shell) -> None:
+    typed = smfleet_command("run", "--target", "http://127.0.0.1:1/\udcff")
+    assert (typed.code, typed.out) == (2, "")
+    assert "is no text" in typed.err
+
+
+@pytest.mark.parametrize("name", ["/no/such.yaml", "/dev", "/dev/zero"])
+def test_what_cannot_be_shown_is_said_in_one_line(smfleet_command: Shell, name: str) -> None:
+    typed = smfleet_command("profiles", "show", name)
+    assert (typed.code, typed.out) == (2, "")
+    assert len(typed.err.splitlines()) == 1
+
+
+def test_a_seed_beyond_64_bits_is_refused(smfleet_command: Shell) -> None:
+    assert smfleet_command("run", "how-to", "--seed", str(2**64)).code == 2
+
+
+def test_the_summary_may_stand_among_the_records(smfleet_command: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    typed = smfleet_command(
+        "run",
+        "how-to",
+        "--set",
+        "load.sessions=10",
+        "--out",
+        str(out),
+        "--summary-json",
+        str(out / "s.json"),
+        "--quiet",
+    )
+    assert typed.code in {0, 3}, typed.err
+    assert orjson.loads((out / "s.json").read_bytes()) == orjson.loads((out / "summary.json").read_bytes())

@@ -87,3 +87,8 @@ def test_aliases_that_multiply_are_stopped():
     levels = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     levels += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 10)]
     assert "too many parts" in problems("\n".join(levels))[0]
+
+
+def test_half_a_character_is_none():
+    with pytest.raises(ConfigError, match=r"x\.yaml:2: half of a surrogate pair"):
+        read('a: 1\nb: "\\ud800"\n', "x.yaml")

@@ -342,3 +342,14 @@ def test_a_late_start_shows_as_queueing_and_not_as_a_slow_charging_function() ->
     queue = world.totals.run.histogram("latency_us", "queue", "create")
     assert queue.max_us == pytest.approx(200_000, rel=0.01)
     assert world.totals.run.histogram("latency_us", "service", "create").max_us == pytest.approx(5_000, rel=0.01)
+
+
+@pytest.mark.parametrize("load", [{"rate": "20/s"}, {"mode": "closed", "devices": 40}])
+def test_what_an_engine_never_got_to_is_a_counted_drop(load: dict[str, Any]) -> None:
+    """It stood still from the start until the drain, and must not keep quiet about it."""
+    world = World(traffic({"duration": "3s", "spacing": "constant"} | load))
+    (fleet,) = world.fleets
+    fleet.drain(START + 3 * SECOND, SECOND)
+    started, dropped = world.count("arrivals|started"), world.count("arrivals|dropped|late")
+    assert world.count("arrivals|intended") == started + dropped
+    assert dropped >= 38

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from simulator.config import Profile
+from simulator.config.profile import FILL_PER_S
 from simulator.fleet.arrivals import NS_PER_S
 from simulator.fleet.network_functions import build_network_functions
-from simulator.fleet.population import FILL_PER_S, Population, Start
+from simulator.fleet.population import Population, Start
 from simulator.fleet.usage import mean_life_s
 from tests.statistics_of import kolmogorov_smirnov
 from tests.world import CALL, DOWNLOAD, MESSAGE, World, traffic

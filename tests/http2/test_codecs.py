@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
 
 from simulator.http2.choice import CODECS, client_codec, server_codec
 from simulator.http2.codec import (
@@ -20,9 +22,10 @@ from simulator.http2.codec import (
     HeaderError,
     Pong,
     Refused,
+    Request,
     StreamsExhaustedError,
 )
-from simulator.http2.messages import FailureKind
+from simulator.http2.messages import Answer, FailureKind
 from tests.http2.wire import GET, OK, POST, Wire
 
 PAIRS = list(itertools.product(CODECS, CODECS))
@@ -307,3 +310,31 @@ def test_a_body_that_contradicts_its_content_length_is_a_failure(pair: tuple[str
     wire.roundtrip()
     assert wire.answers == []
     assert wire.client_events(Failed, Closed)
+
+
+def test_trailers_end_a_message_and_are_not_needed() -> None:
+    """RFC 9113 8.1; gateways and gRPC's relatives send them. The peer is hyper-h2 itself."""
+    peer = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+    peer.initiate_connection()
+    smf = client_codec("ngh2", CodecLimits())
+    stream_id = smf.request(POST, b"{}")
+    peer.receive_data(smf.send()[0])
+    smf.receive(peer.data_to_send())
+    peer.send_headers(stream_id, [(b":status", b"200"), (b"trailer", b"x-sum")])
+    peer.send_data(stream_id, b"granted")
+    peer.send_headers(stream_id, [(b"x-sum", b"1")], end_stream=True)
+    (answer,) = [event for event in smf.receive(peer.data_to_send()) if isinstance(event, Answer | Failed)]
+    assert isinstance(answer, Answer)
+    assert (answer.status, answer.body) == (200, b"granted")
+
+
+def test_trailers_end_a_request_too() -> None:
+    peer = H2Connection(H2Configuration(client_side=True, header_encoding=None))
+    peer.initiate_connection()
+    chf = server_codec("ngh2", CodecLimits())
+    peer.send_headers(1, POST)
+    peer.send_data(1, b"{}")
+    peer.send_headers(1, [(b"x-sum", b"1")], end_stream=True)
+    events = chf.receive(peer.data_to_send())
+    (request,) = [event for event in events if isinstance(event, Request)]
+    assert (request.stream_id, request.body) == (1, b"{}")

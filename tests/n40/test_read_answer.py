@@ -287,3 +287,11 @@ def test_any_bytes_are_an_answer_or_a_failure_and_never_an_exception(
         assert answer.cause
         assert (answer.outcome is Outcome.FAILED) is (answer.action in (Action.FAILURE, Action.WRONG_MESSAGE))
     assert not any(byte <= 32 or byte >= 127 for byte in answer.reference + answer.path + (answer.origin or b""))
+
+
+@pytest.mark.parametrize("depth", [1_000, 100_000])
+def test_an_answer_that_is_nested_too_deeply_is_unreadable(depth: int) -> None:
+    """A charging function must not be able to kill a device with brackets."""
+    for status in (201, 500):
+        answer = read_answer(CREATE, status, REF, b'{"x":' + b"[" * depth + b"]" * depth + b"}")
+        assert answer.action is Action.FAILURE

@@ -108,3 +108,12 @@ def test_the_busiest_engine_is_judged_and_not_the_average_one() -> None:
     assert generator["cpu_share"] == pytest.approx(1.0, rel=0.01)
     assert generator["loop_lag_usual_us"] == pytest.approx(200_000, rel=0.01)
     assert generator["limited"]
+
+
+def test_a_run_in_which_every_request_failed_is_no_pass_even_without_thresholds() -> None:
+    folded = Totals()
+    recorder = Recorder(0)
+    recorder.counters["requests|create|browsing|failed"] += 7
+    folded.add(0, recorder.cut(1_000_000_000))
+    summary = build_summary(folded, FACTS, audit())
+    assert (summary["verdict"], summary["exit_code"], summary["why"]) == ("fail", 1, ["every request failed"])

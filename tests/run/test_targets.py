@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -12,7 +14,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from simulator.run.options import RunError
+from simulator.run.options import InterruptedRunError, RunError
 from tests.http2.conftest import Certificates
 from tests.http2.peers import raw_peer
 from tests.run.rig import brief, charging, completed, conducted, peer, sandbox_core, sound, units, url
@@ -147,3 +149,39 @@ async def test_a_web_server_is_no_charging_function_however_politely_it_answers(
     assert result.summary["causes"] == {"HTTP_404": everything["requests"]}
     assert result.summary["thresholds"][0]["ok"] is False
     assert result.exit_code in (1, 3)
+
+
+@pytest.mark.parametrize("option", ["ca_file", "certificate", "key"])
+async def test_tls_options_for_a_target_without_tls_are_refused(option: str, tmp_path: Path) -> None:
+    text = await refusal("http://127.0.0.1:1", **{option: tmp_path / "x.pem"})
+    assert text == f"--{option.replace('_', '-')}: the target http://127.0.0.1:1 is not https"
+
+
+async def test_a_key_alone_is_refused(tmp_path: Path) -> None:
+    assert await refusal("https://127.0.0.1:1", key=tmp_path / "x.pem") == "--key: needs --certificate"
+
+
+async def test_what_is_no_ledger_is_found_before_the_run() -> None:
+    async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<html>\n")
+        await writer.drain()
+        writer.close()
+
+    async with raw_peer(page) as port:
+        text = await refusal("http://127.0.0.1:1", ledger=f"http://127.0.0.1:{port}/ledger")
+    assert text.startswith(f"--ledger http://127.0.0.1:{port}/ledger: this is no ledger: line 1 is no JSON")
+
+
+async def test_ctrl_c_while_connecting_ends_it_at_once() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await reader.read()
+
+    began = time.monotonic()
+    async with raw_peer(silent) as port:
+        with pytest.raises(InterruptedRunError):
+            await conducted(
+                brief(connections={"connect_timeout": "25s"}), target=f"http://127.0.0.1:{port}", handle_signals=True
+            )
+    assert time.monotonic() - began < 10

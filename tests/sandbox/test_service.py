@@ -17,6 +17,7 @@ import anyio
 import httpx
 import pytest
 import trustme
+from pydantic import ValidationError
 
 from simulator.sandbox import Chf
 from simulator.sandbox.n40_server import serve_n40
@@ -231,3 +232,9 @@ def test_tls_with_client_certificates(require_tool: Callable[[str], str], tmp_pa
         body = json.dumps(message(0, [ask(300)])).encode()
         assert run(*command, "--cert", files["client"], text=body).startswith("HTTP/2 201")
         assert "HTTP/2 201" not in run(*command, text=body)
+
+
+@pytest.mark.parametrize("field", ["key", "client_ca"])
+def test_tls_that_would_be_ignored_is_refused(field: str, tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="needs a certificate"):
+        SandboxSettings.model_validate({"plan": plan(), field: tmp_path / "x.pem"})
