@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +45,7 @@ def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pro
     document = read_file(path)
     if not isinstance(document.value, dict):
         raise ConfigError(f"{document.source}: expected a profile, a mapping of names to values")
-    document.value.setdefault("name", path.stem)
+    document.value.setdefault("name", _name_of(path))
     _resolve_plan(document, path.parent)
     override(document, overrides)
     profile = checked(Profile, document)
@@ -56,7 +57,7 @@ def load_plan(path: str | Path | None = None) -> RatingPlan:
     """The rating plan in that file; the default one without a file. Raises ConfigError."""
     document = read_file(Path(path) if path is not None else DEFAULT_PLAN)
     if isinstance(document.value, dict):
-        document.value.setdefault("name", Path(document.source).stem)
+        document.value.setdefault("name", _name_of(Path(document.source)))
     return checked(RatingPlan, document)
 
 
@@ -124,6 +125,11 @@ def locate_profile(name_or_path: str | Path) -> Path:
     raise ConfigError(
         f'no profile "{text}"{did_you_mean(text, shipped)} (a file of your own needs its path, ./{text}.yaml)'
     )
+
+
+def _name_of(path: Path) -> str:
+    """A name made of the file's: `my demo.yaml` is `my-demo`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64] or "unnamed"
 
 
 def _relative(path: Path) -> Path:

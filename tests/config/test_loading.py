@@ -402,3 +402,12 @@ def test_any_value_anywhere_is_taken_or_explained(tmp_path, data, value):
 def test_what_is_missing_beside_an_override_is_blamed_on_the_override(here):
     (found,) = problems(here, GOOD, "network_functions.smf.plmn.mcc='262'")
     assert found.startswith("--set network_functions.smf.plmn.mcc='262': network_functions.smf.plmn.mnc")
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("my demo", "my-demo"), ("é", "unnamed"), ("busy-hour_2.1", "busy-hour_2.1")]
+)
+def test_a_profile_without_a_name_is_called_like_its_file(here, file, name):
+    path = here / f"{file}.yaml"
+    path.write_text(GOOD.replace("name: ", "# name: ", 1) if GOOD.startswith("name: ") else GOOD)
+    assert load_profile(path).name == name
