@@ -79,7 +79,10 @@ def run_command(
     if summary_json is not None:
         octets = orjson.dumps(result.summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
         try:
-            _write_all(octets) if to_stdout else summary_json.write_bytes(octets)
+            if to_stdout:
+                _write_all(octets)
+            else:
+                summary_json.write_bytes(octets)
         except BrokenPipeError:
             pass
         except OSError as error:
