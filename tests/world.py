@@ -12,7 +12,8 @@ import orjson
 
 from simulator.audit import Audit, Auditor
 from simulator.config import Profile, load_plan, load_profile
-from simulator.fleet.fleet import Destination, Fleet, Share
+from simulator.fleet.chfs import Destination
+from simulator.fleet.fleet import Fleet, Share
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder, Totals
 from simulator.sandbox.chf import Chf
@@ -23,9 +24,9 @@ START = 1_000 * SECOND
 EPOCH = 1_795_000_000 * SECOND
 
 Weather = Callable[["Message"], "str"]
-"""What happens to a message: "" all is well; "lost" the request never arrives; "answer lost" the charge was made and nobody
-hears; "refused" the stream is refused; "garbage" the charge was made and the answer cannot be read; "500" the CHF fails without
-doing anything."""
+"""What happens to a message. "": all is well. "lost": the request never arrives. "answer lost": the charge was made and nobody
+hears. "refused": the stream is refused. "unreachable": there is no connection. "garbage": the charge was made and the answer
+cannot be read. A status such as "500", with headers in further lines: the CHF says so without doing anything."""
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Message:
     attempt: int
     status: int = 0
     answer: bytes = b""
+    chf: int = 0
 
     @property
     def operation(self) -> str:
@@ -79,6 +81,9 @@ class World:
     latency: int = 5 * MILLISECOND
     weather: Weather = lambda message: ""
     chf: Chf | None = None
+    names: tuple[bytes, ...] = (b"chf.example:80",)
+    separate: bool = False
+    events_told: list[str] = field(default_factory=list)
     keep: bool = True
     messages: list[Message] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -88,6 +93,11 @@ class World:
         self.events: list[tuple[int, int, Callable[[], None]]] = []
         self.order = itertools.count()
         self.chf = self.chf or Chf(load_plan(None), pace=self.profile.pace, epoch=EPOCH - START)
+        others = [
+            Chf(load_plan(None), pace=self.profile.pace, epoch=EPOCH - START, instance=f"other{number}")
+            for number in range(1, len(self.names))
+        ]
+        self.stores = [self.chf, *others] if self.separate else [self.chf] * len(self.names)
         self.recorders = [Recorder(START) for _ in range(self.workers)]
         self.fleets = [self._fleet(index) for index in range(self.workers)]
         self.attempts: dict[bytes, int] = {}
@@ -99,24 +109,26 @@ class World:
             self.profile,
             seed=self.seed,
             share=Share(index=index, workers=self.workers),
-            destination=Destination(scheme=b"http", authority=b"chf.example:80"),
+            destinations=[Destination(scheme=b"http", authority=name) for name in self.names],
             recorder=self.recorders[index],
-            transmit=lambda function, exchange, origin, now: self._transmit(index, exchange),
+            transmit=lambda function, exchange, place, origin, now: self._transmit(index, place, exchange),
             write_record=lambda lines: self.records.extend(map(orjson.loads, lines.splitlines())),
             t0=START,
             epoch=EPOCH,
             wake=lambda moment: None,
             on_finished=lambda: None,
+            tell=lambda subject, text: self.events_told.append(f"{subject} {text}"),
         )
 
     def _at(self, moment: int, what: Callable[[], None]) -> None:
         heapq.heappush(self.events, (moment, next(self.order), what))
 
-    def _transmit(self, worker: int, exchange: Exchange) -> None:
+    def _transmit(self, worker: int, place: int, exchange: Exchange) -> None:
         path = dict(exchange.headers)[b":path"]
         plain = exchange.body.replace(b'"retransmissionIndicator":true,', b"")
         self.attempts[path + plain] = attempt = self.attempts.get(path + plain, 0) + 1
         message = Message(self.now, worker, path.decode(), orjson.loads(exchange.body), exchange.body, attempt)
+        message.chf = place
         if self.keep:
             self.messages.append(message)
             self.exchanges.append(exchange)
@@ -130,8 +142,13 @@ class World:
         elif fate == "refused":
             failure = Failure(FailureKind.REFUSED, "refused", safe_to_repeat=True)
             self._at(self.now + self.latency, lambda: exchange.on_done(exchange, failure, self.now))
-        elif fate == "500":
-            answer = Answer(500, [], b"")
+        elif fate == "unreachable":
+            failure = Failure(FailureKind.CONNECT_FAILED, "refused", safe_to_repeat=True)
+            self._at(self.now + self.latency, lambda: exchange.on_done(exchange, failure, self.now))
+        elif fate[:3].isdecimal():
+            status, *headers = fate.split("\n")
+            fields = [(name.encode(), value.encode()) for name, _, value in (each.partition(": ") for each in headers)]
+            answer = Answer(int(status), fields, b"")
             self._at(self.now + self.latency, lambda: exchange.on_done(exchange, answer, self.now))
         else:
             assert fate in ("", "garbage"), fate
@@ -142,8 +159,8 @@ class World:
             )
 
     def _handle(self, exchange: Exchange, message: Message, answered_at: int | None, *, garbled: bool = False) -> None:
-        assert self.chf is not None
-        reply = self.chf.handle(b"POST", dict(exchange.headers)[b":path"], exchange.headers, exchange.body, self.now)
+        chf = self.stores[message.chf]
+        reply = chf.handle(b"POST", dict(exchange.headers)[b":path"], exchange.headers, exchange.body, self.now)
         message.status, message.answer = reply.status, reply.body
         if answered_at is not None:
             answer = Answer(reply.status, list(reply.headers), b"<html>" if garbled else reply.body)
@@ -177,8 +194,8 @@ class World:
             self.now = max(self.now, moment)
             while self.events and self.events[0][0] <= self.now:
                 heapq.heappop(self.events)[2]()
-            assert self.chf is not None
-            self.chf.on_time(self.now)
+            for chf in self.stores:
+                chf.on_time(self.now)
             for fleet in self.fleets:
                 fleet.on_time(self.now)
 
@@ -192,10 +209,10 @@ class World:
 
     def audit(self) -> Audit:
         """What the real auditor says about the fleet's records and the CHF's ledger."""
-        assert self.chf is not None
         auditor = Auditor()
         auditor.add_records(self.records)
-        auditor.add_ledger(self.chf.ledger_records())
+        for chf in self.stores if self.separate else self.stores[:1]:
+            auditor.add_ledger(chf.ledger_records())
         return auditor.finish()
 
     def sent(self, operation: str) -> list[Message]:

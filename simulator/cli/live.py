@@ -97,6 +97,7 @@ def live_page(facts: RunFacts, totals: Totals, elapsed_s: float) -> RenderableTy
         ("sessions", Text(f"{words.count(totals.gauge('sessions_open'))} open")),
         ("results", Text(words.listed(totals.run.counts_by("result_codes", 0)))),
         ("causes", Text(words.listed(totals.run.counts_by("causes", 0)), "yellow")),
+        ("CHFs", _chfs(facts, totals)),
         ("generator", _generator(totals)),
     ):
         if str(value) != "none":
@@ -160,6 +161,20 @@ def _arrivals(totals: Totals) -> Text:
     dropped = totals.run.counts_by("arrivals", 1, "dropped")
     if dropped:
         text.append(f", {words.count(sum(dropped.values()))} dropped ({words.listed(dropped)})", "bold red")
+    return text
+
+
+def _chfs(facts: RunFacts, totals: Totals) -> Text:
+    """Which of several CHFs are up, and what each of them gets; of one only that it is down."""
+    down = [bool(totals.gauge(f"chf_down|{number}")) for number in range(1, len(facts.targets) + 1)]
+    if not any(down) and len(down) < 2:
+        return Text("none")
+    text = Text()
+    for number, (target, is_down) in enumerate(zip(facts.targets, down, strict=True), 1):
+        rate = f", {words.count(totals.rate('chf', str(number), 'requests'))} req/s" if len(down) > 1 else ""
+        text.append(f"{number} {target} ")
+        text.append("down" if is_down else "up", "bold red" if is_down else "green")
+        text.append(f"{rate}  ")
     return text
 
 

@@ -22,8 +22,11 @@ MOST_WORKERS = 256
 def run_command(
     profile: Annotated[str, typer.Argument(help="A shipped profile (see `smfleet profiles`) or a file.")] = "demo",
     target: Annotated[
-        str | None,
-        typer.Option(help="API root of your CHF, http:// (prior knowledge) or https://; default: the sandbox."),
+        list[str] | None,
+        typer.Option(
+            help="API root of your CHF, http:// (prior knowledge) or https://; default: the sandbox. Once more for each CHF to "
+            "fail over to, in order of priority."
+        ),
     ] = None,
     duration: Annotated[str | None, typer.Option(metavar="TIME", help="How long load is offered: 30s, 5m, 1h.")] = None,
     seed: Annotated[

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
 from simulator.config.errors import Wrong, did_you_mean, located, one_line, problem, shown
+from simulator.config.failure import Failure
 from simulator.config.model import Model
 from simulator.config.quantities import (
     COUNT,
@@ -43,6 +44,7 @@ from simulator.config.quantities import (
     WholeSeconds,
     text,
 )
+from simulator.config.triggers import Triggers
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
 from simulator.measure.thresholds import ThresholdError, parse_threshold
 
@@ -448,6 +450,8 @@ class Profile(Model):
     """Repeats of a request after a timeout or a lost connection."""
     backoff: Duration = 30.0
     """Session time until a device that found no credit tries again."""
+    failure: Failure = Failure()
+    triggers: Triggers = Triggers()
     sandbox: Sandbox = Sandbox()
     thresholds: list[Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=list, max_length=100)
     """Such as `response.update.p99 < 50ms`."""

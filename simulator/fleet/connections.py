@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -37,10 +37,15 @@ class FleetConnections:
     """Sends exchanges of network functions. `tls` makes the context for https; `key` seeds the jitter of reconnects."""
 
     def __init__(
-        self, target: Target, connections: Connections, *, codec: str, tls: Callable[[], ssl.SSLContext], key: bytes
+        self,
+        targets: Sequence[Target],
+        connections: Connections,
+        *,
+        codec: str,
+        tls: Callable[[], ssl.SSLContext],
+        key: bytes,
     ) -> None:
-        self._target = target
-        self._pseudo_headers = [(b":scheme", target.scheme.encode()), (b":authority", target.authority)]
+        self._targets = targets
         self._codec = codec
         self._tls = tls
         self._key = key
@@ -52,7 +57,7 @@ class FleetConnections:
             connect_timeout_s=connections.connect_timeout,
             keepalive_s=connections.keepalive,
         )
-        self._pools: dict[str, Pool] = {}
+        self._pools: dict[str, list[Pool]] = {}
         self._elsewhere: dict[tuple[str, bytes], Pool | _Opening] = {}
         self._before: dict[str, int] = {}
 
@@ -65,25 +70,34 @@ class FleetConnections:
         return Pool(target, self._limits, codec=self._codec, tls=tls, draw=self._draw, name=name)
 
     async def open(self, functions: list[NetworkFunction]) -> None:
-        """Connect every network function. Raises TargetError."""
-        for function in functions:
-            self._pools[function.key] = pool = self._pool(self._target, function.key)
-            await pool.open()
+        """Connect every network function to every target. Raises TargetError where no target can be reached.
 
-    def transmit(self, function: NetworkFunction, exchange: Exchange, origin: bytes | None, now: int) -> None:
-        """Send an exchange to the target, or to the origin that the CHF named for this session.
+        A target that cannot be reached while another one can is tried again for as long as the run lasts.
+        """
+        for function in functions:
+            self._pools[function.key] = pools = [self._pool(target, function.key) for target in self._targets]
+            problems = [problem for pool in pools if (problem := await pool.try_open())]
+            if len(problems) == len(pools):
+                raise TargetError("; ".join(problems))
+
+    def transmit(
+        self, function: NetworkFunction, exchange: Exchange, place: int, origin: bytes | None, now: int
+    ) -> None:
+        """Send an exchange to the target at `place`, or to the origin that the CHF named for this session.
 
         `exchange.headers` begins with `:method`, `:scheme` and `:authority`; a request that stays with the target gets its own.
         """
+        pool = self._pools[function.key][place]
         if origin is None:
-            self._pools[function.key].submit(exchange, now)
+            pool.submit(exchange, now)
             return
         other = self._elsewhere.get((function.key, origin)) or self._open_elsewhere(function, origin)
         if isinstance(other, Pool):
             other.submit(exchange, now)
         elif other is None:
-            exchange.headers[1:3] = self._pseudo_headers
-            self._pools[function.key].submit(exchange, now)
+            target = pool.target
+            exchange.headers[1:3] = [(b":scheme", target.scheme.encode()), (b":authority", target.authority)]
+            pool.submit(exchange, now)
         else:
             other.waiting.append(exchange)
 
@@ -114,7 +128,8 @@ class FleetConnections:
             opening.pool.submit(exchange, now)
 
     def _all(self) -> list[Pool]:
-        return [*self._pools.values(), *(each for each in self._elsewhere.values() if isinstance(each, Pool))]
+        own = [pool for pools in self._pools.values() for pool in pools]
+        return [*own, *(each for each in self._elsewhere.values() if isinstance(each, Pool))]
 
     def measure(self, count: Callable[[str, int], None], level: Callable[[str, float], None]) -> None:
         """Hand over what has grown since the last time, and the levels of now."""

@@ -32,6 +32,7 @@ class Purpose:
     GAP: Final = 10
     THINK: Final = 11
     JITTER: Final = 14
+    THROTTLE: Final = 15
 
 
 def seed_key(seed: int) -> bytes:

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simulator.config import Profile
+from simulator.fleet.chfs import Destination
 from simulator.fleet.connections import FleetConnections
 from simulator.fleet.draws import seed_key, session_key
-from simulator.fleet.fleet import Destination, Fleet, Share
+from simulator.fleet.fleet import Fleet, Share
 from simulator.fleet.messages import Configure
 from simulator.fleet.network_functions import build_network_functions
 from simulator.http2 import Target, client_tls
@@ -38,7 +39,8 @@ def split_root(target: str) -> tuple[Target, bytes]:
 class Engine:
     """Runs one worker's share of a profile.
 
-    `on_snapshot` gets every interval, `on_finished` tells when all is done, `on_error` why it cannot go on, in one line.
+    `on_snapshot` gets every interval, `on_finished` tells when all is done, `on_error` why it cannot go on, in one line, and
+    `on_event` what a person should know at once: about what, and what happened.
     """
 
     def __init__(
@@ -47,22 +49,27 @@ class Engine:
         on_snapshot: Callable[[Snapshot], None],
         on_finished: Callable[[], None],
         on_error: Callable[[str], None],
+        on_event: Callable[[str, str], None],
     ) -> None:
         self.profile = Profile.model_validate(command.profile)
         self._command = command
         self._on_snapshot = on_snapshot
         self._on_finished = on_finished
         self._on_error = on_error
+        self._on_event = on_event
         self._finished = asyncio.Event()
-        self._target, root = split_root(command.target)
-        self._destination = Destination(
-            scheme=self._target.scheme.encode(), authority=self._target.authority, root=root
-        )
-        if self._target.scheme == "https":
+        targets = [split_root(target) for target in command.targets]
+        self._destinations = [
+            Destination(scheme=target.scheme.encode(), authority=target.authority, root=root)
+            for target, root in targets
+        ]
+        if len({destination.root for destination in self._destinations}) > 1:
+            raise ValueError("targets: all CHFs need the same path, because a session keeps its path when it moves")
+        if any(target.scheme == "https" for target, _ in targets):
             self._tls()  # what is wrong with it is said now
         seed = seed_key(command.seed)
         self._connections = FleetConnections(
-            self._target,
+            [target for target, _ in targets],
             self.profile.connections,
             codec=command.codec,
             tls=self._tls,
@@ -101,7 +108,7 @@ class Engine:
             self.profile,
             seed=command.seed,
             share=Share(index=command.worker, workers=command.workers),
-            destination=self._destination,
+            destinations=self._destinations,
             recorder=self.recorder,
             transmit=self._connections.transmit,
             write_record=self._write_record,
@@ -109,6 +116,7 @@ class Engine:
             epoch=epoch,
             wake=self._wake,
             on_finished=self._finish,
+            tell=self._on_event,
         )
         self._t0 = t0
         self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load

@@ -7,7 +7,7 @@ through `Exchange.on_done`. So a whole fleet runs in virtual time against a char
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
@@ -15,36 +15,26 @@ from typing import Final
 from simulator.config import Profile
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet.books import Books
-from simulator.fleet.network_functions import NetworkFunction, build_network_functions
+from simulator.fleet.chfs import Chf, Chfs, Destination
+from simulator.fleet.dispatch import Dispatch, Transmit
+from simulator.fleet.network_functions import build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, timestamps
 from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import LiveSession
 from simulator.fleet.usage import build_usages
-from simulator.http2 import Answer, Exchange, Failure, FailureKind
-from simulator.measure import Recorder
-from simulator.n40 import Delivery, DeliveryPolicy, End, Operation, Request, read_answer
+from simulator.measure import Recorder, key
+from simulator.n40 import ChargingAnswer, End, Request, Trouble
 from simulator.n40.flow import NEVER
 
 NS_PER_S: Final = 1_000_000_000
 LATEST_START: Final = NS_PER_S
 """An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
-_RELEASE: Final = Operation.RELEASE
 FLAT_OUT_HORIZON: Final = 86_400 * NS_PER_S
-GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED)
-METHOD: Final = (b":method", b"POST")
-CONTENT_TYPE: Final = (b"content-type", b"application/json")
-ACCEPT: Final = (b"accept", b"application/json, application/problem+json")
-UNANSWERED: Final = "unanswered"
-"""What becomes of a request that is under way when the run stops."""
-NO_ANSWER: Final = frozenset(
-    {FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED}
-)
-"""Failures after which nothing was sent and there is no point in another attempt at once, where they are safe to repeat."""
-
-Transmit = Callable[[NetworkFunction, Exchange, "bytes | None", int], None]
-"""Send an exchange of a network function, to the configured target or to the origin that a Location named; at `now`."""
+GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED, End.ABORTED)
+Tell = Callable[[str, str], None]
+"""Something that a person should know at once: what it is about, and what happened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +43,6 @@ class Share:
 
     index: int = 0
     workers: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Destination:
-    """Where requests go: the pseudo headers of the target, and the path under which its API begins."""
-
-    scheme: bytes
-    authority: bytes
-    root: bytes = b""
-
-    @property
-    def origin(self) -> bytes:
-        """Scheme and authority, as an absolute Location would name them."""
-        return self.scheme + b"://" + self.authority.lower()
-
-    @property
-    def resource(self) -> bytes:
-        """Path of the chargingdata collection (TS 32.291 6.1.3.1)."""
-        return self.root + b"/nchf-convergedcharging/v3/chargingdata"
 
 
 class Fleet:
@@ -86,7 +57,7 @@ class Fleet:
         *,
         seed: int,
         share: Share,
-        destination: Destination,
+        destinations: Sequence[Destination],
         recorder: Recorder,
         transmit: Transmit,
         write_record: Callable[[bytes], None],
@@ -94,6 +65,7 @@ class Fleet:
         epoch: int,
         wake: Callable[[int], None],
         on_finished: Callable[[], None],
+        tell: Tell = lambda subject, text: None,
     ) -> None:
         self.profile = profile
         self.pace = Pace(t0, profile.pace)
@@ -102,16 +74,17 @@ class Fleet:
         self.functions = build_network_functions(profile, share.index)
         stamps = timestamps(profile.timestamps, epoch, profile.pace)
         self._present = stamps if isinstance(stamps, NowTimestamps) else None  # has to be told the time
-        self._origin = destination.origin
-        self._scheme = (b":scheme", destination.scheme)
-        self._authority = (b":authority", destination.authority)
-        self._usages = build_usages(profile, self.functions, stamps, destination.resource)
-        self._series = Series(recorder, self._usages)
+        self._chfs = Chfs(
+            destinations,
+            down_after=profile.failure.down_after,
+            recheck=int(profile.failure.recheck * NS_PER_S),
+            tell=self._on_chf,
+        )
+        self._tell = tell
+        self._usages = build_usages(profile, self.functions, stamps, destinations[0].resource)
         self._population = Population(profile, seed, share.index, share.workers)
-        self._transmit = transmit
         self._on_finished = on_finished
         self._counters = recorder.counters
-        self._policy = DeliveryPolicy(timeout=int(profile.timeouts.request * NS_PER_S), repeats=profile.repeats)
         self._schedule: Schedule[LiveSession | Start] = Schedule(wake)
         self._pending = 0  # starts in the schedule that will begin a session
         # Bounds and rates are the whole fleet's. The devices of a closed loop are as many as are allowed.
@@ -123,11 +96,19 @@ class Fleet:
         self._arrivals = self._merge()
         self._next_start = next(self._arrivals, None)
         self._open: dict[int, LiveSession] = {}
-        self._awaiting = 0
+        self._busy: set[int] = set()
         self._most_open = 0
-        self._most_awaiting = 0
         self._draining = False
-        self._stopping = False
+        self._dispatch = Dispatch(
+            profile,
+            fleet=self,
+            chfs=self._chfs,
+            pace=self.pace,
+            recorder=recorder,
+            series=Series(recorder, self._usages),
+            transmit=transmit,
+            epoch=epoch,
+        )
         self.abandoned = 0
         """Sessions that were left open at the CHF."""
 
@@ -164,19 +145,29 @@ class Fleet:
         """Put levels into the recorder, before a cut: first the highest since the last cut, then what is now."""
         for name, peak, level in (
             ("sessions_open", self._most_open, len(self._open) + self.abandoned),
-            ("in_flight", self._most_awaiting, self._awaiting),
+            ("in_flight", self._dispatch.most_awaiting, self._dispatch.awaiting),
         ):
             self.recorder.gauge(name, peak)
             self.recorder.gauge(name, level)
         self._most_open = len(self._open)
-        self._most_awaiting = self._awaiting
+        self._dispatch.most_awaiting = self._dispatch.awaiting
+        self._measure_chfs()
+
+    def _measure_chfs(self) -> None:
+        """How each CHF is seen, where there are several or something is the matter."""
+        for chf in self._chfs.all:
+            name = str(chf.number)
+            for what, count in (("requests", chf.requests), ("failed", chf.failed)):
+                if count:
+                    self._counters[key("chf", name, what)] += count
+            chf.requests = chf.failed = 0
+            self.recorder.gauge(key("chf_down", name), float(chf.down))
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
     def on_time(self, now: int) -> None:
         """Start what is due and let time pass for the sessions that asked to be woken."""
-        if self._present is not None:
-            self._present.set_now(now - self.pace.t0)
+        self.set_now(now)
         start = self._next_start
         while start is not None and self.pace.t0 + start.moment <= now:
             self._begin(start, now)
@@ -188,7 +179,11 @@ class Fleet:
                     self._pending -= 1
                     self._begin(item, now)
             elif item.session.end is None:
-                self._wake(item, now)
+                if item.again_at and item.again_at <= now:
+                    item.again_at = 0
+                    self._dispatch.send_again(item, now)
+                else:
+                    self._wake(item, now)
         if self.finished:
             self._on_finished()
 
@@ -208,19 +203,35 @@ class Fleet:
 
     def stop(self) -> None:
         """The drain's time is over: what fails from here on, because the connections are closed, is not tried again."""
-        self._draining = self._stopping = True
+        self._draining = self._dispatch.stopping = True
 
     def abandon(self, now: int) -> None:
         """Sessions that are still open stay open at the CHF, and are entered as such."""
         for live in list(self._open.values()):
-            self._leave_open(live, now, doubt=live.request is not None)
+            self.leave_open(live, now, doubt=live.request is not None)
 
-    def _leave_open(self, live: LiveSession, now: int, *, doubt: bool) -> None:
+    def leave_open(self, live: LiveSession, now: int, *, doubt: bool) -> None:
+        """The run stops with this session open; `doubt`: a report is on its way that may be charged."""
         live.request = None
         live.session.abandon(min(self._moment(live, now), live.ends_at), doubt=doubt)
-        del self._open[live.slot]
+        self._forget(live)
         self.abandoned += 1
         self._count_end(live)
+
+    def on_notify(self, charging_id: int, rating_groups: tuple[int, ...] | None, now: int, *, abort: bool) -> bool:
+        """A CHF notifies a session; tell whether it is there."""
+        live = self._open.get(charging_id)
+        if live is None or live.session.end is not None:
+            return False
+        self.set_now(now)
+        moment = self._moment(live, now)
+        if moment < live.ends_at:
+            live.session.on_notify(rating_groups, moment, abort=abort)
+            self._proceed(live, now)
+        return True
+
+    def _on_chf(self, chf: Chf, what: str) -> None:
+        self._tell(f"CHF {chf.number} ({chf.origin.decode()})", what)
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
@@ -259,7 +270,9 @@ class Fleet:
         function = usage.function(start.subscriber)
         live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
         live.clock = moment
-        self._open[slot] = live
+        live.chf = self._chfs.choose(now)
+        self._open[start.number] = live
+        self._busy.add(slot)
         self._most_open = max(self._most_open, len(self._open))
         session.start(moment)
         self._proceed(live, now)
@@ -268,9 +281,13 @@ class Fleet:
         """Why a session cannot start, "" if it can."""
         if now - self.pace.t0 - start.moment > LATEST_START:
             return "late"
-        if slot in self._open:
+        if slot in self._busy:
             return "busy"
-        return "limit" if len(self._open) >= self._most_open_allowed else ""
+        if len(self._open) >= self._most_open_allowed:
+            return "limit"
+        if self._chfs.limited and self._chfs.throttles(self._chfs.choose(now), start.key, now):
+            return "throttled"
+        return ""
 
     def _wake(self, live: LiveSession, now: int) -> None:
         live.on_time(self.pace.session_time(now))
@@ -282,7 +299,7 @@ class Fleet:
         while True:
             request = session.next_request()
             if request is not None:
-                self._send(live, request, now)
+                self._dispatch.send(live, request, now)
                 return
             if session.end is not None:
                 self._see_off(live, now)
@@ -313,11 +330,15 @@ class Fleet:
             session.stop(until)
 
     def _see_off(self, live: LiveSession, now: int) -> None:
-        del self._open[live.slot]
+        self._forget(live)
         self._count_end(live)
         self._again(live.device, live.number, now)
         if self.finished:
             self._on_finished()
+
+    def _forget(self, live: LiveSession) -> None:
+        del self._open[live.number]
+        self._busy.discard(live.slot)
 
     def _count_end(self, live: LiveSession) -> None:
         end = live.session.end
@@ -336,90 +357,39 @@ class Fleet:
             self._pending += 1
             self._schedule.add(self.pace.t0 + start.moment, start)
 
-    # -- requests -----------------------------------------------------------------------------------------------------
+    # -- what came of a request ---------------------------------------------------------------------------------------
 
-    def _send(self, live: LiveSession, request: Request, now: int) -> None:
-        live.request = request
-        live.due = now if self.pace.flat_out else min(now, self.pace.wall_time(request.due))
-        live.first_sent = 0
-        self._attempt(live, request, request.body, now)
-
-    def _attempt(self, live: LiveSession, request: Request, body: bytes, now: int) -> None:
-        origin, scheme, authority = None, self._scheme, self._authority
-        if request.origin is not None and request.origin != self._origin:
-            origin = request.origin
-            named, _, host = origin.partition(b"://")
-            scheme, authority = (b":scheme", named), (b":authority", host)
-        headers = [
-            METHOD,
-            scheme,
-            authority,
-            (b":path", request.path),
-            CONTENT_TYPE,
-            ACCEPT,
-            (b"content-length", b"%d" % len(body)),
-        ]
-        self._awaiting += 1
-        if self._awaiting > self._most_awaiting:
-            self._most_awaiting = self._awaiting
-        exchange = Exchange(headers, body, now + self._policy.timeout, self._on_done, live)
-        self._transmit(live.function, exchange, origin, now)
-
-    def _on_done(self, exchange: Exchange, result: Answer | Failure, now: int) -> None:
-        self._awaiting -= 1
-        live = exchange.context
-        assert type(live) is LiveSession
-        request = live.request
-        if request is None or live.session.end is not None:
-            return  # it was left open
-        if self._present is not None:
-            self._present.set_now(now - self.pace.t0)
-        if not live.first_sent:
-            live.first_sent = exchange.sent
-        if isinstance(result, Failure):
-            if self._stopping:
-                self._series.failed(live, request.operation, exchange, UNANSWERED, now)
-                processed = live.delivery is not None and live.delivery.processed
-                self._leave_open(live, now, doubt=processed or not result.safe_to_repeat)
-            else:
-                self._on_failure(live, request, exchange, result, now)
-        else:
-            self._on_answer(live, request, exchange, result, now)
-
-    def _on_answer(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> None:
-        location = None
-        if request.operation is not _RELEASE:
-            for name, value in result.headers:
-                if name == b"location":
-                    location = value
-                    break
-        answer = read_answer(request.operation, result.status, location, result.body)
-        if live.delivery is not None:
-            answer.repeats = live.delivery.repeats
-            live.delivery = None
-        self._series.answered(live, request.operation, exchange, answer, now)
-        live.request = None
-        moment = self._moment(live, now)
-        if moment >= live.ends_at:
-            live.end()
+    def on_answer(self, live: LiveSession, request: Request, answer: ChargingAnswer, now: int) -> None:
+        """The CHF answered."""
+        moment = self._catch_up(live, now)
         session = live.session
         session.on_answer(request.id, answer, moment)
+        if answer.broken:
+            self._counters["promises_broken|" + answer.broken] += 1
         if session.lost is not None:
             self.books.enter(live, session.next_records())
         self._proceed(live, now)
 
-    def _on_failure(self, live: LiveSession, request: Request, exchange: Exchange, failure: Failure, now: int) -> None:
-        delivery = live.delivery = live.delivery or Delivery(request, self._policy)
-        safe = failure.safe_to_repeat
-        hopeless = safe and failure.kind in NO_ANSWER
-        if not hopeless and delivery.again(safe=safe):
-            self._series.repeated(live, request.operation, exchange, now)
-            self._attempt(live, request, delivery.body, now)
-            return
-        self._series.failed(live, request.operation, exchange, failure.kind, now)
-        live.request = live.delivery = None
+    def on_failure(self, live: LiveSession, request: Request, trouble: Trouble, now: int, *, processed: bool) -> None:
+        """No answer will come; `processed`: a CHF may have acted on the request all the same."""
+        moment = self._catch_up(live, now)
+        live.session.on_failure(request.id, moment, processed=processed, trouble=trouble)
+        self._proceed(live, now)
+
+    def _catch_up(self, live: LiveSession, now: int) -> int:
+        """What happened to the PDU session while the answer was awaited; return session time at `now`."""
+        live.moved = 0
         moment = self._moment(live, now)
         if moment >= live.ends_at:
             live.end()
-        live.session.on_failure(request.id, moment, processed=delivery.processed or not safe)
-        self._proceed(live, now)
+        return moment
+
+    def wait(self, live: LiveSession, moment: int) -> None:
+        """Send a session's request again at that moment."""
+        live.again_at = moment
+        self._schedule.add(moment, live)
+
+    def set_now(self, now: int) -> None:
+        """Tell the stamps the time, where they cannot derive it."""
+        if self._present is not None:
+            self._present.set_now(now - self.pace.t0)

@@ -39,7 +39,8 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configure(Message):
-    """Become worker `worker` of `workers` of a run. `target` is the CHF's API root, `records` the file for audit records.
+    """Become worker `worker` of `workers` of a run. `targets` are the API roots of the CHFs in order of
+    priority, `records` is the file for audit records.
 
     `profile` is the checked profile as JSON. TLS: `ca_file`, `certificate` and `key` are paths.
     """
@@ -51,7 +52,7 @@ class Configure(Message):
     seed: int
     worker: int
     workers: int
-    target: str
+    targets: list[str]
     records: str
     codec: str = "ngh2"
     ca_file: str | None = None
@@ -107,7 +108,10 @@ class SnapshotReport(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event(Message):
-    """Something worth telling: `name`, and what goes with it. `finished`: nothing is open and nothing will start any more."""
+    """Something worth telling: `name`, and what goes with it.
+
+    `finished`: nothing is open and nothing will start any more. `note`: `subject` and `text` are for people.
+    """
 
     TYPE: ClassVar[str] = "event"
     worker: int

@@ -122,7 +122,7 @@ class Commands:
                 f"this engine is version {__version__} (protocol {messages.PROTOCOL}), "
                 f"the driver is version {command.version} (protocol {command.protocol})"
             )
-        self._engine = Engine(command, self._reports.send_snapshot, self._on_finished, self.give_up)
+        self._engine = Engine(command, self._reports.send_snapshot, self._on_finished, self.give_up, self._on_event)
         await self._engine.open()
         self._reports.send(messages.Ready(worker=command.worker, version=__version__))
 
@@ -132,6 +132,10 @@ class Commands:
 
     def _on_finished(self) -> None:
         self._reports.send(messages.Event(worker=self._reports.worker, name="finished"))
+
+    def _on_event(self, subject: str, text: str) -> None:
+        fields = {"subject": subject, "text": text}
+        self._reports.send(messages.Event(worker=self._reports.worker, name="note", fields=fields))
 
     async def _drain(self, timeout_s: float) -> None:
         left = 0

@@ -21,6 +21,8 @@ class LiveSession:
     """
 
     __slots__ = (
+        "again_at",
+        "chf",
         "clock",
         "delivery",
         "device",
@@ -28,7 +30,9 @@ class LiveSession:
         "ends_at",
         "first_sent",
         "function",
+        "moved",
         "number",
+        "rebased",
         "request",
         "session",
         "slot",
@@ -55,6 +59,10 @@ class LiveSession:
         self.request: Request | None = None
         self.due = 0
         self.delivery: Delivery | None = None
+        self.again_at = 0  # when a request that has to wait is tried again; 0: none is
+        self.chf = 0  # the place of the CHF that has the session
+        self.moved = 0  # how often the request that is on its way went to another CHF
+        self.rebased = False  # moved there, so that the origin of its Location is no longer right
         self.first_sent = 0
         self.clock = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,22 +10,27 @@ from simulator.config import Profile
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.profile import RatingGroup as RatingGroupConfig
 from simulator.config.profile import Usage as UsageConfig
+from simulator.config.triggers import Trigger
 from simulator.fleet.draws import Purpose, uniform
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.n40 import (
     ChargingSession,
+    FailurePolicy,
     Flow,
     GroupSpec,
+    Handling,
     OneTimeEvent,
     Operation,
     Outcome,
     RatingGroup,
     SessionContext,
     Timestamps,
+    Trouble,
 )
 from simulator.n40.event import EventContext
 from simulator.n40.flow import NEVER, NS_PER_S
 from simulator.n40.messages import Bearer, PduSessionMessages, SmsMessages
+from simulator.n40.triggers import GROUP_TRIGGERS, SESSION_TRIGGERS, Category, TriggerSet
 
 SHORTEST_BURST: Final = 1_000_000
 """A burst and its pause last at least a millisecond, so that time always gets on."""
@@ -193,7 +199,7 @@ def build_usages(
             ]
             usages.append(Usage(name, index, config, served_by, contexts))
         else:
-            events = [_event_context(config, function, timestamps, resource) for function in served_by]
+            events = [_event_context(profile, config, function, timestamps, resource) for function in served_by]
             usages.append(Usage(name, index, config, served_by, events))
     return usages
 
@@ -228,11 +234,47 @@ def _session_context(
         resource=resource,
         retry_after=int(profile.backoff * NS_PER_S),
         release_when_stopped=config.final_unit == "release",
+        release_when_denied=config.final_unit == "release" and config.length is None,
+        failure=failure_policy(profile),
+        session_triggers=trigger_set(SESSION_TRIGGERS, profile.triggers.session),
+        group_triggers=trigger_set(GROUP_TRIGGERS, profile.triggers.rating_group),
+    )
+
+
+def failure_policy(profile: Profile) -> FailurePolicy:
+    """What a profile says about trouble, as sessions look it up."""
+    failure = profile.failure
+    by_operation = {
+        Operation.CREATE: failure.create, Operation.UPDATE: failure.update, Operation.RELEASE: failure.release,
+        Operation.EVENT: failure.event,
+    }  # fmt: skip
+    table = {
+        (operation, trouble): Handling(word)
+        for operation, by_trouble in by_operation.items()
+        for trouble in Trouble
+        if (word := getattr(by_trouble, trouble.value)) is not None
+    }
+    recreate = failure.recreate_after
+    return FailurePolicy(
+        handling=Handling(failure.handling),
+        table=table,
+        failover=failure.session_failover,
+        retry_every=int(failure.retry_every * NS_PER_S),
+        recreate_after=NEVER if recreate is None else int(recreate * NS_PER_S),
+    )
+
+
+def trigger_set(defaults: TriggerSet, rules: Mapping[str, Trigger]) -> TriggerSet:
+    """The triggers that a profile overrides; the defaults themselves, which all sessions share, where it overrides none."""
+    if not rules:
+        return defaults
+    return defaults.overridden(
+        {name: (Category[rule.category.upper()], int(rule.limit or 0)) for name, rule in rules.items()}
     )
 
 
 def _event_context(
-    config: UsageConfig, function: NetworkFunction, timestamps: Timestamps, resource: bytes
+    profile: Profile, config: UsageConfig, function: NetworkFunction, timestamps: Timestamps, resource: bytes
 ) -> EventContext:
     messages = SmsMessages(
         function.identity,
@@ -248,4 +290,5 @@ def _event_context(
         resource=resource,
         rating_group=config.rating_groups[0].rating_group,
         immediate=config.charging == "IEC",
+        failure=failure_policy(profile),
     )

@@ -100,6 +100,18 @@ class Pool:
         for slot in self._slots[1:]:
             slot.start()
 
+    async def try_open(self) -> str:
+        """The same, and where that is not possible go on trying; return why it was not possible, "" if it was."""
+        try:
+            await self.open()
+        except TargetError as error:
+            self._problem = str(error)
+            self._slots = [self._slot() for _ in range(self.limits.connections)]
+            for slot in self._slots:
+                slot.start()
+            return str(error)
+        return ""
+
     # The hot path.
 
     def submit(self, exchange: Exchange, now: int) -> None:

@@ -7,12 +7,14 @@ caller maps from the wall clock (real time, sixty times as fast, or jumping from
 from simulator.n40.answers import Action, ChargingAnswer, Outcome, read_answer
 from simulator.n40.delivery import Delivery, DeliveryPolicy
 from simulator.n40.event import OneTimeEvent
+from simulator.n40.failure import FailurePolicy, Handling, Trouble
 from simulator.n40.flow import Flow, TrafficSource
 from simulator.n40.messages import NetworkFunctionIdentity, PduSessionMessages, SmsMessages
 from simulator.n40.rating_group import GroupSpec, RatingGroup
 from simulator.n40.request import Operation, Request
-from simulator.n40.session import ChargingSession, End, SessionContext, UsageRecord
+from simulator.n40.session import ChargingSession, SessionContext
 from simulator.n40.timestamps import Timestamps
+from simulator.n40.usage_record import End, UsageRecord
 
 __all__ = [
     "Action",
@@ -21,8 +23,10 @@ __all__ = [
     "Delivery",
     "DeliveryPolicy",
     "End",
+    "FailurePolicy",
     "Flow",
     "GroupSpec",
+    "Handling",
     "NetworkFunctionIdentity",
     "OneTimeEvent",
     "Operation",
@@ -34,6 +38,7 @@ __all__ = [
     "SmsMessages",
     "Timestamps",
     "TrafficSource",
+    "Trouble",
     "UsageRecord",
     "read_answer",
 ]

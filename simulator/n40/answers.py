@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 import orjson
 
-from simulator.n40.grants import GroupAnswer, ResultError, decode_success
+from simulator.n40.failure import Trouble, trouble_of
+from simulator.n40.grants import GroupAnswer, ResultError, Success, decode_success
 from simulator.n40.request import Operation
 
 MAX_LOCATION: Final = 2048
@@ -66,10 +67,14 @@ class ChargingAnswer:
     """An answer, read. `cause` names what went wrong, "" if nothing did; `detail` is the CHF's own text, for people.
 
     `reference` is the ChargingDataRef, `path` its resource path where that is not the usual one, `origin` scheme and authority
-    where Location was an absolute URI.
+    where Location was an absolute URI. `sequence` is the number that it answers, None where it does not say; `settings` the whole
+    answer, where it says something about the session; `broken` a promise that the CHF breaks with it.
     """
 
-    __slots__ = ("action", "cause", "detail", "groups", "origin", "outcome", "path", "reference", "repeats", "status")
+    __slots__ = (
+        "action", "broken", "cause", "detail", "groups", "origin", "outcome", "path", "reference", "repeats", "sequence",
+        "settings", "status",
+    )  # fmt: skip
 
     def __init__(self, status: int, action: Action, outcome: Outcome, cause: str = "", detail: str = "") -> None:
         self.status = status
@@ -82,16 +87,24 @@ class ChargingAnswer:
         self.path = b""
         self.origin: bytes | None = None
         self.repeats = 0  # attempts before this one that the CHF may have processed
+        self.sequence: int | None = None
+        self.settings: Success | None = None
+        self.broken = ""
 
     @property
     def may_have_charged(self) -> bool:
         """Whether the CHF may have charged what this answer does not confirm.
 
-        An answer of 3xx or 429 says that its request was not processed (RFC 9110 15.4, RFC 6585 4), and so does a refusal; any
+        An answer of 3xx, 401 or 429 says that its request was not processed (RFC 9110 15.4, RFC 6585 4), and so does a refusal; any
         other failure says nothing. Where it answers a repeat, an earlier attempt may have been charged, whatever it says.
         """
-        unprocessed = self.status == 429 or 300 <= self.status < 400
+        unprocessed = self.status in (401, 429) or 300 <= self.status < 400
         return self.repeats > 0 or (self.action is _FAILURE and not unprocessed)
+
+
+def trouble_of_answer(answer: ChargingAnswer) -> Trouble:
+    """What kind of trouble an answer tells that is a failure."""
+    return Trouble.UNREADABLE if 200 <= answer.status < 300 else trouble_of(answer.status)
 
 
 class UnreadableError(ValueError):
@@ -124,6 +137,11 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
         refused = _read_result(status, result.error)
         if refused is not None:
             return refused
+    sequence = success.invocationSequenceNumber
+    if sequence is not None:
+        answer.sequence = sequence if type(sequence) is int and 0 <= sequence < 1 << 32 else -1
+    if success.about_the_session:
+        answer.settings = success
     groups = success.multipleUnitInformation
     if groups:
         answer.groups = groups
@@ -151,18 +169,7 @@ def _read_result(status: int, error: ResultError) -> ChargingAnswer | None:
 
 def _read_location(location: bytes, answer: ChargingAnswer) -> None:
     """Location is an absolute URI, an absolute path, or in the wild the bare reference (RFC 9110 10.2.2)."""
-    if not location or len(location) > MAX_LOCATION or NOT_IN_A_URI.search(location):
-        raise UnreadableError("Location is empty, too long, or holds characters that no URI has")
-    path = location
-    scheme, separator, rest = location.partition(b"://")
-    if separator:
-        if scheme.lower() not in (b"http", b"https"):
-            raise UnreadableError("Location has a scheme other than http and https")
-        authority, slash, tail = rest.partition(b"/")
-        if not authority:
-            raise UnreadableError("Location has a scheme and no authority")
-        answer.origin = scheme.lower() + b"://" + authority.lower()
-        path = slash + tail
+    answer.origin, path = _split(location)
     path = path.rstrip(b"/")
     answer.reference = path.rpartition(b"/")[2]
     if answer.reference.lower() in NO_REFERENCE:
@@ -170,6 +177,30 @@ def _read_location(location: bytes, answer: ChargingAnswer) -> None:
         raise UnreadableError("Location names no charging session")
     if path.startswith(b"/"):
         answer.path = path
+
+
+def _split(location: bytes) -> tuple[bytes | None, bytes]:
+    """Origin, where it is an absolute URI, and path."""
+    if not location or len(location) > MAX_LOCATION or NOT_IN_A_URI.search(location):
+        raise UnreadableError("Location is empty, too long, or holds characters that no URI has")
+    scheme, separator, rest = location.partition(b"://")
+    if not separator:
+        return None, location
+    if scheme.lower() not in (b"http", b"https"):
+        raise UnreadableError("Location has a scheme other than http and https")
+    authority, slash, tail = rest.partition(b"/")
+    if not authority:
+        raise UnreadableError("Location has a scheme and no authority")
+    return scheme.lower() + b"://" + authority.lower(), slash + tail
+
+
+def split_location(location: bytes) -> tuple[bytes | None, bytes] | None:
+    """Origin and path of a redirect's Location; None for one that cannot be followed."""
+    try:
+        origin, path = _split(location)
+    except UnreadableError:
+        return None
+    return (origin, path) if path.startswith(b"/") else None
 
 
 def _read_problem(operation: Operation, status: int, body: bytes) -> ChargingAnswer:
@@ -203,6 +234,6 @@ def _cause_of(body: bytes) -> tuple[str, str]:
 def _action_by_status(operation: Operation, status: int) -> Action:
     if status in (404, 410) and operation in (Operation.UPDATE, Operation.RELEASE):
         return Action.GONE
-    if status in (408, 429) or status >= 500 or status < 400:
+    if status in (401, 408, 429) or status >= 500 or status < 400:
         return Action.FAILURE
     return Action.WRONG_MESSAGE

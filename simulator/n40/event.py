@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from simulator.n40.answers import Action, ChargingAnswer, Outcome
+from simulator.n40.answers import Action, ChargingAnswer, Outcome, trouble_of_answer
+from simulator.n40.failure import NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER
-from simulator.n40.messages import SmsMessages
+from simulator.n40.messages import Conditions, SmsMessages
 from simulator.n40.request import Operation, Request
-from simulator.n40.session import End, UsageRecord
 from simulator.n40.timestamps import Timestamps
+from simulator.n40.usage_record import End, UsageRecord
 
 SENT: Final = b'[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}]'
 
@@ -25,6 +26,7 @@ class EventContext:
     rating_group: int
     immediate: bool
     first_sequence: int = 0
+    failure: FailurePolicy = NO_HANDLING
 
 
 class OneTimeEvent:
@@ -80,13 +82,13 @@ class OneTimeEvent:
         if self.end is None:
             return []
         context = self.context
-        used = self.acknowledged if context.immediate else self.units
+        used = self.acknowledged if context.immediate and self.end is not End.UNCHARGED else self.units
         record = UsageRecord(
             self.reference,
             context.rating_group,
             "serviceSpecificUnits",
             used,
-            self.units,
+            self.doubt if self.end is End.UNCHARGED else self.units,
             self.acknowledged,
             self.doubt,
             self.end,
@@ -127,6 +129,9 @@ class OneTimeEvent:
             self.acknowledged = self._debited(answer)
             self.end = End.COMPLETED
             return
+        if answer.action is Action.FAILURE:
+            self._fail(trouble_of_answer(answer), processed=answer.may_have_charged)
+            return
         self.doubt = self.units if answer.may_have_charged else 0
         if answer.outcome is Outcome.FAILED:
             self.end = End.FAILED
@@ -142,13 +147,40 @@ class OneTimeEvent:
                     return min(self.units, units)
         return self.units
 
-    def on_failure(self, request_id: int, now: int, *, processed: bool) -> None:  # noqa: ARG002
+    def handling(self, operation: Operation, trouble: Trouble) -> Handling:
+        """What the profile says about that trouble."""
+        return self.context.failure.of(operation, trouble)
+
+    @property
+    def failover(self) -> bool:
+        """An event that was not charged anywhere may go anywhere; one that may have been is not asked for elsewhere."""
+        return self.context.failure.failover
+
+    def on_change(self, names: tuple[str, ...], conditions: Conditions, step: int, now: int) -> None:
+        """Nothing changes during an event."""
+
+    def on_notify(self, rating_groups: tuple[int, ...] | None, now: int, *, abort: bool) -> None:
+        """An event is over before a CHF could want anything of it."""
+
+    def on_failure(
+        self,
+        request_id: int,
+        now: int,  # noqa: ARG002
+        *,
+        processed: bool,
+        trouble: Trouble = Trouble.TIMEOUT,
+    ) -> None:
         """No answer will come; `processed` tells whether the CHF may have charged all the same."""
         if self.outstanding is None or request_id != self.outstanding.id:
             return
         self.outstanding = None
+        self._fail(trouble, processed=processed)
+
+    def _fail(self, trouble: Trouble, *, processed: bool) -> None:
+        """Under CONTINUE the message is sent all the same, uncharged."""
         self.doubt = self.units if processed else 0
-        self.end = End.FAILED
+        goes_on = self.handling(Operation.EVENT, trouble) is Handling.CONTINUE
+        self.end = End.UNCHARGED if goes_on else End.FAILED
 
     def stop(self, now: int) -> None:
         """An event cannot be cut short: its answer ends it."""

@@ -94,6 +94,13 @@ class Flow:
             return NEVER
         return self.clock + (end if end <= self.active else self.length) - elapsed
 
+    def used_by(self, moment: int, limit: int) -> int:
+        """What will have been used at a moment within this burst (no later than `reaches` tells), up to `limit`."""
+        if self.elapsed >= self.active:
+            return self.used
+        elapsed = min(self.elapsed + moment - self.clock, self.active)
+        return max(self.used, min((self.base + self.rate * elapsed) // RATE_UNIT, limit, self.volume))
+
     def quiet_since(self) -> int:
         """When the present burst ends, or ended if traffic pauses already."""
         return self.clock + self.active - self.elapsed

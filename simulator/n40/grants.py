@@ -5,7 +5,7 @@ Apart from `answers`, because structures of msgspec are not to be compiled: they
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -15,12 +15,40 @@ Seconds = Annotated[int, msgspec.Meta(ge=0)] | None
 Units = Annotated[int, msgspec.Meta(ge=0)] | None
 
 
+class TriggerAnswer(msgspec.Struct, frozen=True, gc=False):
+    """Trigger of TS 32.291 6.1.6.2.1.6, as a CHF arms it."""
+
+    triggerType: str | None = None  # noqa: N815 - the members' own names
+    triggerCategory: str | None = None  # noqa: N815
+    timeLimit: Seconds = None  # noqa: N815
+    volumeLimit: Units = None  # noqa: N815
+    volumeLimit64: Units = None  # noqa: N815
+    eventLimit: Units = None  # noqa: N815
+    maxNumberOfccc: Units = None  # noqa: N815
+
+    @property
+    def limit(self) -> int | None:
+        """The limit that goes with its type; None where it has none."""
+        match self.triggerType:
+            case "TIME_LIMIT":
+                return self.timeLimit
+            case "VOLUME_LIMIT":
+                return self.volumeLimit if self.volumeLimit64 is None else self.volumeLimit64
+            case "EVENT_LIMIT":
+                return self.eventLimit
+            case "MAX_NUMBER_OF_CHANGES_IN_CHARGING_CONDITIONS":
+                return self.maxNumberOfccc
+            case _:
+                return None
+
+
 class GrantedUnit(msgspec.Struct, frozen=True, gc=False):
     """GrantedUnit of TS 32.291 6.1.6.2.1.13, in the units that a session can use."""
 
     time: Units = None
-    totalVolume: Units = None  # noqa: N815 - the members' own names
+    totalVolume: Units = None  # noqa: N815
     serviceSpecificUnits: Units = None  # noqa: N815
+    tariffTimeChange: str | None = None  # noqa: N815
 
 
 class FinalUnitIndication(msgspec.Struct, frozen=True, gc=False):
@@ -41,6 +69,7 @@ class GroupAnswer(msgspec.Struct, frozen=True, gc=False):
     timeQuotaThreshold: Units = None  # noqa: N815
     unitQuotaThreshold: Units = None  # noqa: N815
     finalUnitIndication: FinalUnitIndication | None = None  # noqa: N815
+    triggers: list[TriggerAnswer] | None = None
 
     @property
     def code(self) -> str:
@@ -58,10 +87,10 @@ class GroupAnswer(msgspec.Struct, frozen=True, gc=False):
         return self.code != "SUCCESS" and not self.offline
 
     @property
-    def final(self) -> bool:
-        """Whether the grant is the last one."""
+    def final(self) -> str:
+        """What happens when this last grant is used up (TERMINATE, REDIRECT, RESTRICT_ACCESS); "": it is not the last."""
         indication = self.finalUnitIndication
-        return indication is not None and bool(indication.finalUnitAction)
+        return "" if indication is None else indication.finalUnitAction or ""
 
 
 class ResultError(msgspec.Struct, frozen=True, gc=False):
@@ -76,13 +105,34 @@ class InvocationResult(msgspec.Struct, frozen=True, gc=False):
     """The result for the whole session (TS 32.291 6.1.6.2.1.3); without an error it is a success."""
 
     error: ResultError | None = None
+    failureHandling: str | None = None  # noqa: N815
+
+
+class PduSessionAnswer(msgspec.Struct, frozen=True, gc=False):
+    """pDUSessionChargingInformation, as a CHF sends it back."""
+
+    unitCountInactivityTimer: Seconds = None  # noqa: N815
 
 
 class Success(msgspec.Struct, frozen=True, gc=False):
     """ChargingDataResponse, as far as a session looks at it."""
 
+    invocationSequenceNumber: Any = None  # noqa: N815 - whatever it is: a wrong one is noted, not refused
     invocationResult: InvocationResult | None = None  # noqa: N815
+    sessionFailover: str | None = None  # noqa: N815
     multipleUnitInformation: list[GroupAnswer] | None = None  # noqa: N815
+    triggers: list[TriggerAnswer] | None = None
+    pDUSessionChargingInformation: PduSessionAnswer | None = None  # noqa: N815
+
+    @property
+    def about_the_session(self) -> bool:
+        """Whether it says something about the session as a whole; most answers do not."""
+        return not (
+            self.invocationResult is None
+            and self.sessionFailover is None
+            and self.triggers is None
+            and self.pDUSessionChargingInformation is None
+        )
 
 
 decode_success: Final = msgspec.json.Decoder(Success).decode

@@ -18,7 +18,6 @@ Identity = tuple[int, PduIdentity]
 """A subscriber: IMSI, then MSISDN, IMEISV, TAC and cell (hexadecimal digits), the last three octets of its IPv4 address, the
 end of its IPv6 address."""
 
-FINAL_TRIGGERS: Final = b'"triggers":[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}],'
 ARP: Final = {"priorityLevel": 8, "preemptCap": "NOT_PREEMPT", "preemptVuln": "PREEMPTABLE"}
 
 
@@ -65,6 +64,13 @@ class Bearer:
     serving_node: NetworkFunctionIdentity
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Placeholder."""
+
+    rat: str = ""
+
+
 def _location(rat: str, plmn: dict[str, str]) -> bytes:
     """UserLocation template; takes TAC and cell."""
     network = _json(plmn)
@@ -83,12 +89,11 @@ def _head(function: NetworkFunctionIdentity, imsi_digits: int) -> bytes:
     )
 
 
-UNIT_USAGE: Final = (
-    b'{"ratingGroup":%d,%b"usedUnitContainer":[{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",%b,'
-    b'"localSequenceNumber":%d%b}]}'
+CONTAINER: Final = (
+    b'{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",%b,"localSequenceNumber":%d%b}'
 )
-"""Template of one multipleUnitUsage with one container; takes rating group, requestedUnit (with its comma), indicator, triggers,
-time stamp, the amounts, the local sequence number and pDUContainerInformation."""
+"""Template of one usedUnitContainer; takes indicator, triggers, time stamp, the amounts, the local sequence number and
+pDUContainerInformation."""
 VOLUMES: Final = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d'
 """Template of the amounts of a volume."""
 
@@ -123,8 +128,8 @@ class PduSessionMessages:
         location = _location(bearer.rat, function.plmn)
         pdu = self._pdu_session(function, bearer, location)
         self._create = head + notify + features + b"%b" + pdu.replace(b"@", b',"startTime":"%b"')
-        self._update = head + notify + b'"multipleUnitUsage":[%b],' + pdu.replace(b"@", b"")
-        self._release = head + FINAL_TRIGGERS + b"%b" + pdu.replace(b"@", b',"startTime":"%b","stopTime":"%b"')
+        self._update = head + notify + b"%b" + pdu.replace(b"@", b"")
+        self._release = head + b"%b" + pdu.replace(b"@", b',"startTime":"%b","stopTime":"%b"')
         self._information = self._container_information(bearer, location)
 
     @staticmethod
@@ -177,27 +182,87 @@ class PduSessionMessages:
             + b"}"
         )
 
-    def create(self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes) -> bytes:
+    def under(self, conditions: Conditions) -> PduSessionMessages:
+        return self
+
+    @staticmethod
+    def usage(rating_group: int, requested: bytes, containers: bytes) -> bytes:
+        """One multipleUnitUsage."""
+        if containers:
+            if requested:
+                return b'{"ratingGroup":%d,%b,"usedUnitContainer":[%b]}' % (rating_group, requested, containers)
+            return b'{"ratingGroup":%d,"usedUnitContainer":[%b]}' % (rating_group, containers)
+        return (
+            b'{"ratingGroup":%d,%b}' % (rating_group, requested) if requested else b'{"ratingGroup":%d}' % rating_group
+        )
+
+    @staticmethod
+    def container(
+        indicator: bytes, triggers: bytes, stamp: bytes, amount: bytes, local_sequence: int, information: bytes
+    ) -> bytes:
+        """One usedUnitContainer."""
+        return CONTAINER % (indicator, triggers, stamp, amount, local_sequence, information)
+
+    def create(
+        self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
+    ) -> bytes:
         """`units` is what `multipleUnitUsage` holds, without the brackets; empty: a Create without it."""
         imsi, pdu = identity
         return self._create % (imsi, stamp, sequence, charging_id, _usage(units), charging_id, *pdu, stamp)
 
-    def update(self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes) -> bytes:
+    def update(
+        self,
+        identity: Identity,
+        charging_id: int,
+        stamp: bytes,
+        sequence: int,
+        triggers: bytes,
+        units: bytes,
+        started: bytes,
+    ) -> bytes:
         """Render an Update with the usage and requests of its rating groups."""
         imsi, pdu = identity
-        return self._update % (imsi, stamp, sequence, charging_id, units, charging_id, *pdu)
+        return self._update % (
+            imsi,
+            stamp,
+            sequence,
+            charging_id,
+            _triggers(triggers) + _usage(units),
+            charging_id,
+            *pdu,
+        )
 
     def release(
-        self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
+        self,
+        identity: Identity,
+        charging_id: int,
+        stamp: bytes,
+        sequence: int,
+        triggers: bytes,
+        units: bytes,
+        started: bytes,
     ) -> bytes:
         """Render a Release with the last usage; `started` is when the PDU session began."""
         imsi, pdu = identity
-        return self._release % (imsi, stamp, sequence, _usage(units), charging_id, *pdu, started, stamp)
+        return self._release % (
+            imsi,
+            stamp,
+            sequence,
+            _triggers(triggers) + _usage(units),
+            charging_id,
+            *pdu,
+            started,
+            stamp,
+        )
 
     def container_information(self, identity: Identity, first: bytes, last: bytes) -> bytes:
         """pDUContainerInformation as of this moment, with the comma before it."""
         pdu = identity[1]
         return self._information % (first, last, pdu[2], pdu[3])
+
+
+def _triggers(triggers: bytes) -> bytes:
+    return b'"triggers":' + triggers + b"," if triggers else b""
 
 
 def _usage(units: bytes) -> bytes:

@@ -21,9 +21,10 @@ class Request:
 
     `due` is the intended moment in session time: when its trigger fired, or when the answer that it had to wait for came.
     `origin` is the scheme and authority that the CHF's Location named (`b"http://chf:80"`), None for the configured target.
+    `repeated`: the CHF may have processed it before.
     """
 
-    __slots__ = ("body", "due", "id", "operation", "origin", "path", "sequence")
+    __slots__ = ("body", "due", "id", "operation", "origin", "path", "repeated", "sequence")
 
     def __init__(
         self,
@@ -42,6 +43,7 @@ class Request:
         self.path = path
         self.body = body
         self.origin = origin
+        self.repeated = False
 
     def __repr__(self) -> str:
         return f"Request({self.operation} {self.sequence} {self.path.decode()} due={self.due})"

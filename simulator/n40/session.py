@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 from simulator.n40 import triggers
-from simulator.n40.answers import Action, ChargingAnswer, Outcome
+from simulator.n40.answers import Action, ChargingAnswer, Outcome, trouble_of_answer
+from simulator.n40.circumstances import Circumstances, volume_used
+from simulator.n40.failure import HANDLINGS, MAX_CONTINUED, NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER, NS_PER_S
-from simulator.n40.messages import UNIT_USAGE, VOLUMES, Identity, PduSessionMessages
+from simulator.n40.grants import GroupAnswer, Success
+from simulator.n40.messages import VOLUMES, Conditions, Identity, PduSessionMessages
 from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
+from simulator.n40.triggers import GROUP_TRIGGERS, SESSION_TRIGGERS, TriggerSet
+from simulator.n40.usage_record import End, UsageRecord
+
+WRONG_SEQUENCE: Final = "WRONG_SEQUENCE_NUMBER"
+GRANT_NOT_ASKED_FOR: Final = "GRANT_NOT_ASKED_FOR"
+GRANT_AFTER_FINAL: Final = "GRANT_AFTER_FINAL_UNIT"
+"""What a CHF must not do: answer another question, grant what nobody asked for, or grant after the final units."""
 
 UNKNOWN: Final = -1
 """A moment that has to be worked out."""
 
 MAX_CREATES: Final = 5
 """How often one PDU session asks for a charging session: the first time, after a refusal for credit, after the CHF lost it."""
-
-
-class End(StrEnum):
-    """How a charging session ended."""
-
-    COMPLETED = "completed"
-    DENIED = "denied"
-    FAILED = "failed"
-    GONE = "gone"  # the CHF no longer knew it
-    UNCHARGED = "uncharged"  # the CHF said that charging does not apply
-    OPEN = "open"  # the run stopped before it was released
 
 
 # Globals, because looking up an enum's member costs ten times as much.
@@ -39,6 +37,9 @@ _CREATE: Final = Operation.CREATE
 _UPDATE: Final = Operation.UPDATE
 _RELEASE: Final = Operation.RELEASE
 _STOPPED: Final = State.STOPPED
+_GRANTED: Final = State.GRANTED
+_OFFLINE: Final = State.OFFLINE
+_SUSPENDED: Final = State.SUSPENDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +47,9 @@ class SessionContext:
     """What the sessions of one usage at one network function share.
 
     `resource` is the path of the chargingdata collection, `retry_after` how long (ns of session time) a subscriber without
-    credit waits before asking again, `release_when_stopped` whether a session whose rating groups have all been stopped is
-    released at once.
+    credit waits before asking again. A session without service is released at once, or kept until the CHF notifies:
+    `release_when_stopped` says so where final units ended it, `release_when_denied` where a result code did.
+    `counts_containers` is False where localSequenceNumber is always 1.
     """
 
     messages: PduSessionMessages
@@ -55,31 +57,20 @@ class SessionContext:
     resource: bytes
     retry_after: int = 30 * NS_PER_S
     release_when_stopped: bool = True
+    release_when_denied: bool = True
+    create_without_units: bool = False
     first_sequence: int = 0
-
-
-class UsageRecord(NamedTuple):
-    """What one charging session (or one-time event) used and reported in one rating group, for the audit.
-
-    `used` comes from the usage model; `reported` is what was handed over for sending, `acknowledged` what the CHF confirmed,
-    `doubt` what was sent and never answered. `reference` is empty where the CHF never gave one.
-    """
-
-    reference: bytes
-    rating_group: int
-    unit: str
-    used: int
-    reported: int
-    acknowledged: int
-    doubt: int
-    end: End
+    counts_containers: bool = True
+    failure: FailurePolicy = NO_HANDLING
+    session_triggers: TriggerSet = SESSION_TRIGGERS
+    group_triggers: TriggerSet = GROUP_TRIGGERS
 
 
 class ChargingSession:
     """One charging session as a state machine (the interface is the same for every kind of charging).
 
-    In: `start`, `on_time`, `on_answer`, `on_failure`, `stop`. Out: `next_deadline`, `next_request`, `next_records`. One request
-    is outstanding at most; what fires meanwhile joins the next report.
+    In: `start`, `on_time`, `on_answer`, `on_failure`, `on_change`, `on_notify`, `stop`. Out: `next_deadline`, `next_request`,
+    `next_records`. One request is outstanding at most; what fires meanwhile joins the next report.
     """
 
     __slots__ = (
@@ -87,10 +78,13 @@ class ChargingSession:
         "_due",
         "_unsent",
         "charging_id",
+        "circumstances",
         "context",
+        "continued",
         "creates",
         "end",
         "groups",
+        "kept",
         "local_sequence",
         "lost",
         "origin",
@@ -118,7 +112,10 @@ class ChargingSession:
         self.outstanding: Request | None = None
         self._unsent = False
         self.creates = 0
-        self.retry_at = NEVER
+        self.retry_at = NEVER  # when to ask again: for a charging session, or for the answer to `kept`
+        self.kept: Request | None = None  # a report without an answer, to be repeated (failure handling CONTINUE)
+        self.continued = 0
+        self.circumstances: Circumstances | None = None
         self.started = 0
         self.stopping = False
         self._at = UNKNOWN  # the moment up to which traffic has run
@@ -137,13 +134,17 @@ class ChargingSession:
         return due
 
     def _next_moment(self) -> int:
-        if self.retry_at != NEVER:
-            return self.retry_at
+        return self.retry_at if self.retry_at != NEVER else self._next_of_groups()
+
+    def _next_of_groups(self) -> int:
+        """When something happens by itself: to a quota, to a container, or at a limit of the session."""
         moment = NEVER
         for group in self.groups:
             due = group.deadline()
             if due < moment:
                 moment = due
+        if self.circumstances is not None:
+            moment = self.circumstances.next_limit(moment, self.groups)
         return moment
 
     def next_request(self) -> Request | None:
@@ -172,7 +173,7 @@ class ChargingSession:
     def _records(self, end: End) -> list[UsageRecord]:
         return [
             UsageRecord(
-                self.reference, group.spec.rating_group, group.spec.unit, group.flow.used - group.base, group.reported,
+                self.reference, group.spec.rating_group, group.spec.unit, group.flow.used - group.base, group.sent,
                 group.acknowledged, group.doubt, end,
             )
             for group in self.groups
@@ -183,9 +184,16 @@ class ChargingSession:
     def start(self, now: int) -> None:
         """The PDU session begins: ask for a charging session, with units for the rating groups that have traffic now."""
         self.started = now
-        for group in self.groups:
-            if group.flow.wants:
-                group.state = State.ASKING
+        context = self.context
+        if not context.create_without_units:
+            for group in self.groups:
+                if group.flow.wants:
+                    group.state = State.ASKING
+        if context.group_triggers.has_limits:
+            for group in self.groups:
+                group.arm(context.group_triggers, now)
+        if context.session_triggers.has_limits:
+            self._circumstances(now)
         self._create(now)
 
     def on_time(self, now: int) -> None:
@@ -197,15 +205,24 @@ class ChargingSession:
                 moment = self._next_moment()
             if moment > now:
                 return
-            self._at = moment
-            for group in self.groups:
-                group.advance(moment)
             if self.retry_at == NEVER:
+                self._advance(moment)
                 self._act(moment)
             else:
+                self._catch_up(moment)
                 self.retry_at = NEVER
-                self._create(moment)
+                self._ask_again(moment)
             moment = UNKNOWN
+
+    def _advance(self, moment: int) -> None:
+        """Let traffic run to a moment before which nothing happens, and close the containers that end there."""
+        self._at = moment
+        for group in self.groups:
+            group.advance(moment)
+            if group.split is not None and group.split.due is not None:
+                self._close(group, group.split.due, moment)
+        if self.circumstances is not None:
+            self.circumstances.check_limits(moment, self.groups)
 
     def on_answer(self, request_id: int, answer: ChargingAnswer, now: int) -> None:
         """The CHF answered the outstanding request; answers to anything else are ignored."""
@@ -219,13 +236,66 @@ class ChargingSession:
         if self.end is None and self.outstanding is None:
             self._go_on(now)
 
-    def on_failure(self, request_id: int, now: int, *, processed: bool) -> None:
+    def on_failure(self, request_id: int, now: int, *, processed: bool, trouble: Trouble = Trouble.TIMEOUT) -> None:
         """No answer will come. `processed` tells whether the CHF may have acted on the request all the same."""
         request = self._answered(request_id, now)
-        if request is None:
+        if request is not None:
+            self._on_trouble(request, trouble, processed, now)
+
+    def on_change(self, names: tuple[str, ...], conditions: Conditions, step: int, now: int) -> None:
+        """The charging conditions change, which fires these triggers: what was used before is told as it was then.
+
+        `step` is how often the device has moved to other cells.
+        """
+        if self.end is not None:
             return
-        self._settle(doubt=processed)
-        self._give_up(request, End.FAILED, now)
+        if now != self._at:
+            self._catch_up(now)
+        self._due = UNKNOWN
+        circumstances = self._circumstances(now)
+        if self.reference and not self.stopping:
+            reason = circumstances.on_change(names)
+            if reason:
+                for group in self.groups:
+                    self._close(group, reason, now)
+        circumstances.messages = self.context.messages.under(conditions)
+        circumstances.step = step
+        self._go_on_if_free(now)
+
+    def on_notify(self, rating_groups: tuple[int, ...] | None, now: int, *, abort: bool) -> None:
+        """The CHF wants to be asked again for some rating groups (None: for all), or wants the session ended."""
+        if self.end is not None or self.stopping:
+            return
+        if now != self._at:
+            self._catch_up(now)
+        self._due = UNKNOWN
+        if abort:
+            self.verdict = End.ABORTED
+            self.stop(now)
+            return
+        for group in self.groups:
+            if rating_groups is None or group.spec.rating_group in rating_groups:
+                group.reauthorise()
+        self._go_on_if_free(now)
+
+    def _go_on_if_free(self, now: int) -> None:
+        if self.outstanding is None and self.retry_at == NEVER:
+            self._act(now)
+
+    def handling(self, operation: Operation, trouble: Trouble) -> Handling:
+        """What the CHF, or else the profile, says about that trouble."""
+        circumstances = self.circumstances
+        if circumstances is not None and circumstances.handling is not None:
+            return circumstances.handling
+        return self.context.failure.of(operation, trouble)
+
+    @property
+    def failover(self) -> bool:
+        """Whether this session may move to another CHF."""
+        circumstances = self.circumstances
+        if circumstances is not None and circumstances.failover is not None:
+            return circumstances.failover
+        return self.context.failure.failover
 
     def stop(self, now: int) -> None:
         """The PDU session ends (or the run drains): report what is left and release."""
@@ -233,14 +303,18 @@ class ChargingSession:
             return
         self.stopping = True
         self._due = UNKNOWN
-        if self.retry_at != NEVER:
-            self._finish(End.DENIED)
-        elif self.outstanding is None:
+        if self.retry_at == NEVER and self.outstanding is None:
             self._release(now)
-        else:
-            self._catch_up(now)
-            for group in self.groups:
-                group.flow.end()  # whatever the answer grants
+            return
+        self._catch_up(now)
+        for group in self.groups:
+            group.flow.end()  # whatever the answer grants
+        if self.retry_at != NEVER:
+            self.retry_at = NEVER
+            if self.kept is not None:
+                self._repeat(self.kept, now)
+            else:
+                self._finish(self.verdict or End.DENIED)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -257,19 +331,22 @@ class ChargingSession:
 
     def _catch_up(self, now: int) -> None:
         """Traffic went on while the answer was awaited, within what was left of the quotas."""
-        while (moment := self._next_moment()) < now:
-            for group in self.groups:
-                group.advance(moment)
-        for group in self.groups:
-            group.advance(now)
-        self._at = now
+        while (moment := self._next_of_groups()) < now:
+            self._advance(moment)
+        self._advance(now)
 
     def _on_success(self, request: Request, answer: ChargingAnswer, now: int) -> None:
         if answer.reference:
             self._take_reference(answer)
+        if answer.settings is not None:
+            self._take_settings(answer.settings, now)
+        self._watch_promises(request, answer)
         for group in self.groups:
             group.acknowledged += group.pending
             group.pending = group.pending_busy = 0
+            group.lenient = False
+            if group.split is not None:
+                group.split.sent = b""
             if group.asked:
                 group.asked = False
                 if group.state is not _STOPPED:
@@ -287,6 +364,39 @@ class ChargingSession:
         usual = self.context.resource + b"/" + answer.reference
         self.path = answer.path if answer.path and answer.path != usual else b""
 
+    def _take_settings(self, settings: Success, now: int) -> None:
+        """What a CHF says about the whole session: its triggers, failure handling, failover, inactivity timer."""
+        circumstances = self._circumstances(now)
+        if settings.triggers is not None:
+            armed = self.context.session_triggers.answered(settings.triggers)
+            circumstances.arm(armed, now, volume_used(self.groups))
+        result, pdu_session = settings.invocationResult, settings.pDUSessionChargingInformation
+        if result is not None and result.failureHandling is not None:
+            circumstances.handling = HANDLINGS.get(result.failureHandling, circumstances.handling)
+        if settings.sessionFailover is not None:
+            circumstances.failover = settings.sessionFailover == "FAILOVER_SUPPORTED"
+        if pdu_session is not None and pdu_session.unitCountInactivityTimer is not None:
+            circumstances.inactivity = pdu_session.unitCountInactivityTimer
+
+    def _circumstances(self, now: int) -> Circumstances:
+        if self.circumstances is None:
+            self.circumstances = Circumstances(self.context.messages, self.context.session_triggers, now)
+        return self.circumstances
+
+    def _watch_promises(self, request: Request, answer: ChargingAnswer) -> None:
+        """Note a grant that nobody asked for, and an answer to another question."""
+        if answer.sequence is not None and answer.sequence != request.sequence:
+            answer.broken = WRONG_SEQUENCE
+        for information in answer.groups:
+            if information.grantedUnit is not None:
+                for group in self.groups:
+                    if group.spec.rating_group == information.ratingGroup:
+                        if not group.asked:
+                            answer.broken = GRANT_AFTER_FINAL if group.state is _STOPPED else GRANT_NOT_ASKED_FOR
+                        break
+                else:
+                    answer.broken = GRANT_NOT_ASKED_FOR
+
     def _apply(self, group: RatingGroup, answer: ChargingAnswer, request: Request, now: int) -> None:
         """Give the group what was answered for it; where nothing was, ask again, at once only after a Create."""
         group.asks = False
@@ -294,10 +404,25 @@ class ChargingSession:
         for information in answer.groups:
             if information.ratingGroup == group.spec.rating_group:
                 group.on_grant(information, now, self.context.retry_after)
+                if information.triggers is not None:
+                    group.arm(self.context.group_triggers.answered(information.triggers), now)
+                self._take_timers(group, information, now)
                 return
         group.drop_quota(State.WITHOUT)
         # Some CHFs grant nothing on Create: the first Update asks.
         group.expires_at = now if request.operation is _CREATE else now + self.context.retry_after
+
+    def _take_timers(self, group: RatingGroup, information: GroupAnswer, now: int) -> None:
+        units = information.grantedUnit
+        if units is not None and units.tariffTimeChange is not None:
+            moment = self.context.timestamps.moment_of(units.tariffTimeChange)
+            if moment is not None:
+                group.change_tariff(moment, now)
+        if self.circumstances is not None and self.circumstances.inactivity:
+            group.limit_silence(self.circumstances.inactivity)
+        if group.forced:
+            group.forced = False
+            group.reauthorise()
 
     def _stop_group(self, rating_group: int, code: str) -> None:
         for group in self.groups:
@@ -305,6 +430,9 @@ class ChargingSession:
                 group.stop(code)
 
     def _on_refusal(self, request: Request, answer: ChargingAnswer, now: int) -> None:
+        if answer.action is Action.FAILURE:
+            self._on_trouble(request, trouble_of_answer(answer), answer.may_have_charged, now)
+            return
         self._settle(doubt=answer.may_have_charged)
         match answer.action:
             case Action.UNCHARGED:
@@ -320,8 +448,8 @@ class ChargingSession:
         """The CHF says that charging does not apply: traffic goes on, and nothing more is reported."""
         self.verdict = End.UNCHARGED
         for group in self.groups:
-            group.drop_quota(State.OFFLINE)
-            group.trigger, group.asks = None, False
+            group.drop_quota(_OFFLINE)
+            group.trigger, group.asks, group.asked, group.split = None, False, False, None
 
     def _no_credit(self, request: Request, now: int) -> None:
         """Without credit at the start: ask again later. Later on: online traffic stops until somebody tops up."""
@@ -345,20 +473,78 @@ class ChargingSession:
             return
         records = []
         for group in self.groups:
+            sent = group.sent
             records.append(
                 UsageRecord(
-                    self.reference, group.spec.rating_group, group.spec.unit, group.reported, group.reported,
+                    self.reference, group.spec.rating_group, group.spec.unit, sent, sent,
                     group.acknowledged, group.doubt, End.GONE,
                 )
             )  # fmt: skip
-            group.base += group.reported
+            group.base += sent
             group.reported = group.acknowledged = group.doubt = 0
+            group.split = None  # what has not been told is one container of the next charging session
             group.trigger = None
             group.drop_quota(State.ASKING if group.flow.wants else State.SILENT)
         self.lost = (self.lost or []) + records
         self.reference = self.path = b""
         self.origin = None
         self._create(now)
+
+    def _on_trouble(self, request: Request, trouble: Trouble, processed: bool, now: int) -> None:
+        """No usable answer, and no other attempt helps: end the session, or go on all the same."""
+        goes_on = not self.stopping and self.handling(request.operation, trouble) is Handling.CONTINUE
+        if goes_on and self.continued < MAX_CONTINUED and request.operation is not _RELEASE:
+            self.continued += 1
+            if request.operation is _UPDATE:
+                self._keep(request, processed, now)
+            else:
+                self._go_without_session(now)
+            return
+        self._settle(doubt=processed)
+        self._give_up(request, End.FAILED, now)
+
+    def _keep(self, request: Request, processed: bool, now: int) -> None:
+        """Traffic goes on. The report is told again later, word for word: a CHF that has charged it will not do so twice."""
+        request.repeated = request.repeated or processed
+        self.kept = request
+        self.retry_at = now + self.context.failure.retry_every
+        for group in self.groups:
+            group.go_on_without()
+
+    def _go_without_session(self, now: int) -> None:
+        """Create failed: traffic is not charged, until the CHF can be asked again."""
+        self._go_uncharged()
+        if self.context.failure.recreate_after != NEVER:
+            self.retry_at = now + self.context.failure.recreate_after
+
+    def _ask_again(self, now: int) -> None:
+        if self.kept is not None:
+            self._repeat(self.kept, now)
+            return
+        if self.verdict is End.UNCHARGED:
+            self._enter_uncharged()
+            if all(group.flow.finished for group in self.groups):
+                self._finish(End.UNCHARGED)
+                return
+        self._create(now)
+
+    def _repeat(self, request: Request, now: int) -> None:
+        self.kept = None
+        request.due = now
+        self.outstanding = request
+        self._unsent = True
+
+    def _enter_uncharged(self) -> None:
+        """What was used without a charging session stands in a record of its own; the next one begins after it."""
+        self.verdict = None
+        records = self.lost or []
+        for group in self.groups:
+            units = group.uncharged()
+            if units:
+                spec = group.spec
+                records.append(UsageRecord(b"", spec.rating_group, spec.unit, units, 0, 0, 0, End.UNCHARGED))
+            group.state = State.ASKING if group.flow.wants else State.SILENT
+        self.lost = records
 
     def _give_up(self, request: Request, end: End, now: int) -> None:
         """End the session for good: a failed Release or Create just ends it, otherwise it is released."""
@@ -396,13 +582,19 @@ class ChargingSession:
             if group.trigger is not None:
                 self._update(now)
                 return
-        finished = False
+        if self.circumstances is not None and self.circumstances.fired:
+            self._update(now)
+            return
+        finished = denied = False
         for group in self.groups:
             if group.state is not _STOPPED:
                 if group.flow.used < group.flow.volume:
                     return
                 finished = True
-        if finished or self.context.release_when_stopped:
+            elif group.denied:
+                denied = True
+        context = self.context
+        if finished or (context.release_when_denied if denied else context.release_when_stopped):
             self._release(now)
 
     # -- requests -----------------------------------------------------------------------------------------------------
@@ -415,6 +607,16 @@ class ChargingSession:
     def _address(self) -> bytes:
         return self.path or self.context.resource + b"/" + self.reference
 
+    def _who(self) -> Identity:
+        circumstances = self.circumstances
+        if circumstances is None:
+            return self.context.messages.identify(self.subscriber)
+        return circumstances.messages.identify(self.subscriber)
+
+    def _messages(self) -> PduSessionMessages:
+        circumstances = self.circumstances
+        return self.context.messages if circumstances is None else circumstances.messages
+
     def _create(self, now: int) -> None:
         context = self.context
         # Creates of one PDU session differ in nothing but their time stamp: two within a millisecond would be one and its repeat.
@@ -422,58 +624,129 @@ class ChargingSession:
         self.creates += 1
         self.sequence = context.first_sequence  # every Create opens a charging session of its own
         self.local_sequence = 0
+        messages = self._messages()
         units = []
         for group in self.groups:
             group.trigger, group.asks, group.asked = None, False, group.state is State.ASKING
             if group.asked:
                 group.asked_at, group.asked_busy_at = group.base, group.reported_busy * NS_PER_S
-                units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, group.spec.requested_unit))
-        body = context.messages.create(
-            context.messages.identify(self.subscriber),
+                units.append(messages.usage(group.spec.rating_group, group.spec.requested_unit, b""))
+        body = messages.create(
+            self._who(),
             self.charging_id,
             stamp,
             self.sequence,
             b",".join(units),
+            context.timestamps.stamp(self.started),
         )
         self._send(_CREATE, now, context.resource, body)
 
     def _update(self, now: int) -> None:
         context = self.context
         stamp = context.timestamps.stamp(now)
-        who = context.messages.identify(self.subscriber)
-        units = [self._report(group, group.trigger, stamp, now, who) for group in self.groups if group.trigger]
-        body = context.messages.update(who, self.charging_id, stamp, self.sequence, b",".join(units))
+        who = self._who()
+        messages = self._messages()
+        fired = b""
+        if self.circumstances is not None:
+            fired = self._take_fired(self.circumstances, now)
+        units = []
+        for group in self.groups:
+            if fired and group.state is _GRANTED and group.split is not None and group.split.closed:
+                group.asks = True
+            if group.trigger is not None or (group.split is not None and group.split.closed):
+                units.append(self._report(group, group.trigger, stamp, now, who, messages))
+        started = context.timestamps.stamp(self.started)
+        body = messages.update(who, self.charging_id, stamp, self.sequence, fired, b",".join(units), started)
         self._send(_UPDATE, now, self._address() + b"/update", body)
+
+    def _take_fired(self, circumstances: Circumstances, now: int) -> bytes:
+        """The triggers of the session for the top of its report, which closes all containers where one of them fired."""
+        if not circumstances.fired:
+            return b""
+        fired = b"[" + circumstances.fired + b"]"
+        circumstances.fired = b""
+        for group in self.groups:
+            if group.trigger is None:
+                self._close(group, fired, now)
+        circumstances.restart(now, volume_used(self.groups))
+        return fired
 
     def _release(self, now: int) -> None:
         if not self.reference or self.verdict is End.UNCHARGED:
-            for group in self.groups:
-                group.advance(now)
+            self._catch_up(now)
             self._finish(self.verdict or End.COMPLETED)
             return
         self.stopping = True
         context = self.context
         stamp = context.timestamps.stamp(now)
-        who = context.messages.identify(self.subscriber)
-        last = triggers.ABNORMAL_RELEASE if self.verdict else triggers.FINAL
+        who = self._who()
+        messages = self._messages()
+        last = triggers.FINAL if self.verdict is None or self.verdict is End.ABORTED else triggers.ABNORMAL_RELEASE
         units = []
         for group in self.groups:
             group.advance(now)
             group.asks = False
-            units.append(self._report(group, last, stamp, now, who))
+            units.append(self._report(group, last, stamp, now, who, messages))
             group.drop_quota(_STOPPED)  # traffic has ended; none passes while the answer is awaited
         started = context.timestamps.stamp(self.started)
-        body = context.messages.release(who, self.charging_id, stamp, self.sequence, b",".join(units), started)
+        body = messages.release(who, self.charging_id, stamp, self.sequence, last, b",".join(units), started)
         self._send(_RELEASE, now, self._address() + b"/release", body)
 
-    def _report(self, group: RatingGroup, trigger: bytes, stamp: bytes, now: int, who: Identity) -> bytes:
-        """One multipleUnitUsage: a container with what was used since the last report, and a request for more."""
+    def _close(self, group: RatingGroup, reason: bytes, now: int) -> None:
+        """A container ends and waits for the next report."""
+        split = group.splits()
+        split.due = None
+        units = group.unclosed
+        if units > 0:
+            stamp = self.context.timestamps.stamp(now)
+            container = self._container(group, reason, stamp, self._who(), self._messages())
+            split.closed = split.closed + b"," + container if split.closed else container
+            split.closed_units += units
+            split.closed_count += 1
+        if split.closed_count >= triggers.MAX_BUFFERED and not self._circumstances(now).fired:
+            self._circumstances(now).fire(triggers.CHANGES)
+        split.open_container(now, group.flow.used, group.spec.unit)
+
+    def _report(
+        self,
+        group: RatingGroup,
+        trigger: bytes | None,
+        stamp: bytes,
+        now: int,
+        who: Identity,
+        messages: PduSessionMessages,
+    ) -> bytes:
+        """One multipleUnitUsage: containers with what was used since the last report, and a request for more."""
         if group.flow.clock != now:
             group.advance(now)
         group.trigger = None
+        pending, containers = 0, b""
+        if trigger is not None:
+            pending = group.unclosed
+            containers = self._container(group, trigger, stamp, who, messages)
+        split = group.split
+        if split is not None:
+            if split.closed:
+                pending += split.closed_units
+                containers = split.closed + b"," + containers if containers else split.closed
+                split.closed, split.closed_count, split.closed_units = b"", 0, 0
+            split.sent = containers
+            if trigger is not None:
+                split.open_container(now, group.flow.used, group.spec.unit)
+        group.pending = pending
+        requested = b""
+        if group.asks:
+            group.asks, group.asked = False, True
+            group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
+            requested = group.spec.requested_unit
+        return messages.usage(group.spec.rating_group, requested, containers)
+
+    def _container(
+        self, group: RatingGroup, trigger: bytes, stamp: bytes, who: Identity, messages: PduSessionMessages
+    ) -> bytes:
+        """What was used since the last container, which ends here."""
         flow, spec = group.flow, group.spec
         units = flow.used - group.base - group.reported
-        group.pending = units
         group.reported += units
         self.local_sequence += 1
         if spec.unit == "totalVolume":
@@ -485,16 +758,12 @@ class ChargingSession:
         information = b""
         if flow.first_use != NEVER:
             stamps = self.context.timestamps
-            information = self.context.messages.container_information(
-                who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)
-            )
+            information = messages.container_information(who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use))
             flow.first_use = NEVER  # the next container begins
-        requested = b""
-        if group.asks:
-            group.asks, group.asked = False, True
-            group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
-            requested = spec.requested_unit + b","
-        indicator = b"OFFLINE_CHARGING" if group.state is State.OFFLINE else b"ONLINE_CHARGING"
-        return UNIT_USAGE % (
-            spec.rating_group, requested, indicator, trigger, stamp, amount, self.local_sequence, information,
-        )  # fmt: skip
+        indicator = b"ONLINE_CHARGING"
+        if group.state is _OFFLINE:
+            indicator = b"OFFLINE_CHARGING"
+        elif group.state is _SUSPENDED:
+            indicator = b"QUOTA_MANAGEMENT_SUSPENDED"
+        number = self.local_sequence if self.context.counts_containers else 1
+        return messages.container(indicator, trigger, stamp, amount, number, information)

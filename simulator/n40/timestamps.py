@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 CACHED_SECONDS: Final = 4096
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class Timestamps:
@@ -35,6 +38,17 @@ class Timestamps:
     def later(self, now: int, milliseconds: int) -> bytes:
         """The stamp of a moment so long after `now`."""
         return self._format(self._millisecond_of(now) + milliseconds)
+
+    def moment_of(self, text: str) -> int | None:
+        """The session time at which a stamp is due, the other way round; None for what is no date and time."""
+        try:
+            then = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        if then.tzinfo is None:
+            then = then.replace(tzinfo=UTC)  # in the wild
+        passed = (then - _EPOCH) // _MICROSECOND * 1000 - self.epoch
+        return passed if self.pace == 1.0 else int(passed * self.pace)
 
     def _millisecond_of(self, now: int) -> int:
         return (self.epoch + (now if self.pace == 1.0 else int(now / self.pace))) // 1_000_000

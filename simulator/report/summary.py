@@ -27,7 +27,7 @@ Json = dict[str, Any]
 
 _FACTS: Final = (
     "profile", "seed", "version", "target", "sandbox", "pace", "mode", "subscribers", "workers", "started_at",
-    "planned_s", "duration_s", "notes",
+    "planned_s", "duration_s", "notes", "events",
 )  # fmt: skip
 
 
@@ -40,6 +40,7 @@ def build_summary(
     """
     judged = [parse_threshold(text) if isinstance(text, str) else text for text in thresholds]
     summary = _facts(facts) | _measured(totals)
+    summary["chfs"] = _chfs(totals, facts.targets or (facts.target,))
     summary["audit"] = audit.to_summary() if audit else None
     health = judge_generator(_vitals(totals))
     summary["generator"] = _generator(totals, health)
@@ -53,7 +54,7 @@ def build_summary(
 
 def _facts(facts: RunFacts) -> Json:
     known = asdict(facts)
-    return {name: known[name] for name in _FACTS} | {"notes": list(facts.notes)}
+    return {name: known[name] for name in _FACTS} | {"notes": list(facts.notes), "events": list(facts.events)}
 
 
 def _measured(totals: Totals) -> Json:
@@ -77,6 +78,9 @@ def _measured(totals: Totals) -> Json:
         "causes": run.counts_by("causes", 0),
         "result_codes": run.counts_by("result_codes", 0),
         "units": {side: run.counts_by("units", 1, side) for side in ("used", "acknowledged")},
+        "promises_broken": run.counts_by("promises_broken", 0),
+        "notifies": run.counts_by("notifies", 0),
+        "answers_followed": run.counts_by("answers_followed", 0),
         "connections": _connections(totals),
         "phases_s": {str(phase): round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},
     }
@@ -141,6 +145,25 @@ def _connections(totals: Totals) -> Json:
         "in_flight_max": int(totals.peak("in_flight")),
         "waiting_max": int(totals.peak("waiting")),
     }
+
+
+def _chfs(totals: Totals, targets: Sequence[str]) -> list[Json]:
+    """Each CHF as the fleet saw it; requests are counted by CHF where there are several."""
+    run = totals.run
+    return [
+        {
+            "number": number,
+            "target": target,
+            "requests": run.count("requests") if len(targets) == 1 else run.count("chf", str(number), "requests"),
+            "failed": run.count("requests", None, None, "failed")
+            if len(targets) == 1
+            else run.count("chf", str(number), "failed"),
+            "failovers_from": run.count("failovers", str(number)),
+            "failovers_to": run.count("failovers", None, str(number)),
+            "down_at_end": bool(totals.gauge(f"chf_down|{number}")),
+        }
+        for number, target in enumerate(targets, 1)
+    ]
 
 
 def _vitals(totals: Totals) -> Vitals:

@@ -19,6 +19,7 @@ Json = Mapping[str, Any]
 
 VERDICT_STYLES: Final = {"pass": "bold green", "fail": "bold red", "invalid": "bold magenta"}
 
+_MOST_EVENTS: Final = 12
 _COUNT_HEADINGS: Final = ("requests", "ok", "denied", "failed", "repeated", "req/s")
 _LATENCY_HEADINGS: Final = ("queue\np99", "service\np50", "\np99", "\nmax", "response\np50", "\np99", "\nmax")
 _USAGE_HEADINGS: Final = (
@@ -64,6 +65,10 @@ def _title(summary: Json) -> Text:
     )
     for note in summary["notes"]:
         text.append(f"\nnote: {note}", style="yellow")
+    for event in summary["events"][:_MOST_EVENTS]:
+        text.append(f"\n{words.seconds(event['at_s'])}: {event['text']}", style="cyan")
+    if len(summary["events"]) > _MOST_EVENTS:
+        text.append(f"\nand {len(summary['events']) - _MOST_EVENTS} more events", style="cyan")
     return text
 
 
@@ -151,6 +156,13 @@ def _lines(summary: Json) -> Iterator[tuple[str, Text]]:
     yield "result codes", Text(words.listed(summary["result_codes"]))
     if summary["causes"]:
         yield "causes", Text(words.listed(summary["causes"]), "yellow")
+    if summary["promises_broken"]:
+        yield "promises broken", Text(words.listed(summary["promises_broken"]), "bold red")
+    if summary["notifies"]:
+        yield "notifies", Text(words.listed(summary["notifies"]))
+    if len(summary["chfs"]) > 1:
+        for chf in summary["chfs"]:
+            yield f"CHF {chf['number']}", _chf(chf)
     yield "connections", _connections(summary["connections"])
     yield "generator", _generator(summary["generator"])
     for note in summary["generator"]["notes"]:
@@ -179,6 +191,21 @@ def _sessions(sessions: Json, arrivals: Json) -> Text:
         )
     if sessions["open_at_end"]:
         text.append(f", {words.count(sessions['open_at_end'])} left open", style="yellow")
+    return text
+
+
+def _chf(chf: Json) -> Text:
+    text = Text(f"{chf['target']}: {words.count(chf['requests'])} requests")
+    if chf["failed"]:
+        text.append(f", {words.count(chf['failed'])} failed", style="red")
+    moved = [
+        f"{words.count(chf[name])} moved {way}"
+        for name, way in (("failovers_from", "away"), ("failovers_to", "here"))
+        if chf[name]
+    ]
+    text.append("".join(f", {each}" for each in moved), style="yellow")
+    if chf["down_at_end"]:
+        text.append(", down at the end", style="bold red")
     return text
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def run(
     profile: str | Path | Profile = "demo",
     *,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
     overrides: Sequence[str] = (),
     duration: str | float | None = None,
     seed: int | None = None,
@@ -33,8 +33,8 @@ def run(
 
     `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and
     `duration` is one of them (neither changes a checked profile). `target` is the CHF's
-    API root (`http://host:port` speaks HTTP/2 with prior knowledge, `https://` negotiates it); without one the embedded
-    sandbox is charged. Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where
+    API root (`http://host:port` speaks HTTP/2 with prior knowledge, `https://` negotiates it), or several in order of
+    priority; without one the embedded sandbox is charged. Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where
     the run cannot be done; both messages are for people.
     """
     import anyio  # noqa: PLC0415
@@ -48,7 +48,7 @@ def run(
     checked = profile if isinstance(profile, Profile) else load_profile(profile, overrides)
     options = RunOptions(
         profile=checked,
-        target=target,
+        targets=[target] if isinstance(target, str) else list(target or ()),
         ledger=ledger,
         seed=seed,
         workers=workers,

@@ -34,6 +34,9 @@ from simulator.version import __version__
 READY_TIMEOUT_S = 60.0
 HEAD_START_NS = 150_000_000
 """Between the command to start and the start, so that all engines begin together."""
+LEAST_BETWEEN_NOTES_S = 1.0
+MOST_EVENTS = 1_000
+"""Changes of state that the summary keeps."""
 GRACE_S = 10.0
 """Beyond the drain's timeout, for the engines to close down."""
 
@@ -90,6 +93,9 @@ class Conductor:
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
         self._all_gone = anyio.Event()
+        self._said: dict[tuple[str, str], float] = {}
+        self._events: list[dict[str, object]] = []
+        self._t0_s = 0.0
         self._before = folder / "ledger-before.ndjson"
 
     async def run(self) -> Result:
@@ -113,15 +119,19 @@ class Conductor:
 
     async def _run(self) -> Result:
         async with AsyncExitStack() as stack:
-            target = await self._prepare_target(stack)
+            targets = await self._prepare_targets(stack)
             records = [self._folder / f"records-{worker}.ndjson" for worker in range(self._options.workers)]
             for worker in range(self._options.workers):
                 self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder)))
-            facts = await self._load(target, records)
+            facts = await self._load(targets, records)
             self._measured = True
             audit = await self._audit(records)
         facts = replace(
-            facts, notes=tuple(self._notes), interrupted=self._interrupted, could_not_run="; ".join(self._failures)
+            facts,
+            notes=tuple(self._notes),
+            events=tuple(self._events),
+            interrupted=self._interrupted,
+            could_not_run="; ".join(self._failures),
         )
         summary = build_summary(self._totals, facts, audit, self._profile.thresholds)
         if self._options.out is not None:
@@ -133,25 +143,25 @@ class Conductor:
 
     # -- before -------------------------------------------------------------------------------------------------------
 
-    async def _prepare_target(self, stack: AsyncExitStack) -> str:
+    async def _prepare_targets(self, stack: AsyncExitStack) -> list[str]:
         options = self._options
-        if options.target is None:
+        if not options.targets:
             try:
                 self._sandbox = await stack.enter_async_context(embedded_sandbox(self._profile, self._folder))
             except SandboxFailedError as error:
                 raise RunError(str(error)) from None
-            return self._sandbox.n40
+            return [self._sandbox.n40]
         pace = self._profile.pace
         if pace is not None and pace != 1.0:
             self._notes.append(
                 f"pace {pace:g}x: the CHF's timers (validity, quota holding) run out {pace:g} times as early as it granted them"
             )
-        if not options.target.lower().startswith("https:"):
+        if not any(target.lower().startswith("https:") for target in options.targets):
             for option, given in (
                 ("--ca-file", options.ca_file), ("--certificate", options.certificate), ("--key", options.key),
             ):  # fmt: skip
                 if given is not None:
-                    raise RunError(f"{option}: the target {options.target} is not https")
+                    raise RunError(f"{option}: the target {options.targets[0]} is not https")
         elif options.key is not None and options.certificate is None:
             raise RunError("--key: needs --certificate")
         if options.insecure:
@@ -161,7 +171,7 @@ class Conductor:
         else:
             await self._save_ledger(options.ledger, self._before)
             await anyio.to_thread.run_sync(self._check_ledger, options.ledger)
-        return options.target
+        return list(options.targets)
 
     def _check_ledger(self, url: str) -> None:
         """What is no ledger is found before the run, not after it."""
@@ -183,7 +193,7 @@ class Conductor:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
             raise RunError(f"--ledger {url}: cannot be read: {str(error) or type(error).__name__}") from None
 
-    async def _configure(self, target: str, records: list[Path]) -> None:
+    async def _configure(self, targets: list[str], records: list[Path]) -> None:
         options = self._options
         for engine, file in zip(self._engines, records, strict=True):
             await engine.send(
@@ -194,7 +204,7 @@ class Conductor:
                     seed=self._seed,
                     worker=engine.worker,
                     workers=options.workers,
-                    target=target,
+                    targets=targets,
                     records=str(file),
                     codec=options.codec,
                     ca_file=_text(options.ca_file),
@@ -206,13 +216,13 @@ class Conductor:
 
     # -- the load -----------------------------------------------------------------------------------------------------
 
-    async def _load(self, target: str, records: list[Path]) -> RunFacts:
+    async def _load(self, targets: list[str], records: list[Path]) -> RunFacts:
         observer = self._options.observer
         failure: list[Exception] = []
         async with anyio.create_task_group() as tasks:
             for engine in self._engines:
                 tasks.start_soon(self._listen, engine, failure)
-            await self._configure(target, records)
+            await self._configure(targets, records)
             try:
                 with anyio.fail_after(READY_TIMEOUT_S):
                     await self._all_ready.wait()
@@ -222,7 +232,7 @@ class Conductor:
                 tasks.cancel_scope.cancel()
             else:
                 self._started = True
-                facts = await self._start(target)
+                facts = await self._start(targets)
                 observer.begin(facts, self._totals)
                 if self._sandbox is not None:
                     tasks.start_soon(self._watch_sandbox, self._sandbox)
@@ -240,7 +250,7 @@ class Conductor:
             self._notes.append(f"{left:,} sessions were left open at the CHF: {why}")
         return replace(facts, duration_s=(time.monotonic_ns() - facts.t0) / 1e9)
 
-    async def _start(self, target: str) -> RunFacts:
+    async def _start(self, targets: list[str]) -> RunFacts:
         profile, options = self._profile, self._options
         wanted, possible = profile.load.start_open, int(FILL_PER_S * profile.load.duration)
         if wanted > possible:
@@ -249,6 +259,7 @@ class Conductor:
                 f"{FILL_PER_S:,} of them, and the duration is {profile.load.duration:g} s"
             )
         t0 = time.monotonic_ns() + HEAD_START_NS
+        self._t0_s = t0 / 1e9
         epoch = time.time_ns() + HEAD_START_NS
         for engine in self._engines:
             await engine.send(messages.Start(t0=t0, epoch=epoch))
@@ -256,8 +267,9 @@ class Conductor:
             profile=profile.name,
             seed=self._seed,
             version=__version__,
-            target=target,
-            sandbox=options.target is None,
+            target=targets[0],
+            targets=tuple(targets),
+            sandbox=not options.targets,
             pace="flat-out" if profile.pace is None else f"{profile.pace:g}x",
             mode=profile.load.mode,
             subscribers=profile.subscribers.count,
@@ -322,6 +334,8 @@ class Conductor:
                 engine.ready = True
             case messages.Event(name="finished"):
                 engine.finished = True
+            case messages.Event(name="note"):
+                self._note_event(report)
             case messages.Drained():
                 engine.left_open = report.open
             case messages.Error():
@@ -329,6 +343,17 @@ class Conductor:
             case _:
                 pass
         self._note_progress(failed=bool(failure))
+
+    def _note_event(self, event: messages.Event) -> None:
+        """Every engine sees for itself; what another one has said already is not said again within a second."""
+        moment = time.monotonic()
+        text = f"{event.fields['subject']} {event.fields['text']}"
+        key = (event.fields["subject"], str(event.fields["text"])[:8])
+        if moment - self._said.get(key, -LEAST_BETWEEN_NOTES_S) >= LEAST_BETWEEN_NOTES_S:
+            self._said[key] = moment
+            self._options.observer.note(text)
+            if len(self._events) < MOST_EVENTS:
+                self._events.append({"at_s": round(moment - self._t0_s, 3), "text": text})
 
     def _note_progress(self, *, failed: bool = False) -> None:
         if failed or all(engine.ready for engine in self._engines):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -15,7 +15,17 @@ from simulator.config import load_profile
 from simulator.fleet.connections import MAX_ORIGINS, FleetConnections
 from simulator.fleet.draws import seed_key
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
-from simulator.http2 import Answer, Exchange, Failure, FailureKind, Server, ServerRequest, Target, client_tls
+from simulator.http2 import (
+    Answer,
+    Exchange,
+    Failure,
+    FailureKind,
+    Server,
+    ServerRequest,
+    Target,
+    TargetError,
+    client_tls,
+)
 from tests.http2.conftest import Certificates
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +63,7 @@ class Smf:
         self.connections = connections
         self.function = function
 
-    async def asks(self, origin: bytes | None) -> Answer | Failure:
+    async def asks(self, origin: bytes | None, place: int = 0) -> Answer | Failure:
         results: list[Answer | Failure] = []
         done = anyio.Event()
 
@@ -63,18 +73,20 @@ class Smf:
 
         now = time.monotonic_ns()
         headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"chf"), (b":path", b"/")]
-        self.connections.transmit(self.function, Exchange(headers, b"{}", now + 5 * SECOND, on_done), origin, now)
+        self.connections.transmit(
+            self.function, Exchange(headers, b"{}", now + 5 * SECOND, on_done), place, origin, now
+        )
         with anyio.fail_after(10):
             await done.wait()
         return results[0]
 
 
 @asynccontextmanager
-async def smf(target: Server, ca_file: Path | None = None) -> AsyncIterator[Smf]:
+async def smf(target: Server, ca_file: Path | None = None, others: Sequence[Server] = ()) -> AsyncIterator[Smf]:
     profile = load_profile("how-to")
     functions = [each for group in build_network_functions(profile, 0).values() for each in group]
     connections = FleetConnections(
-        Target(scheme="http", host="127.0.0.1", port=target.port),
+        [Target(scheme="http", host="127.0.0.1", port=each.port) for each in (target, *others)],
         profile.connections,
         codec="ngh2",
         tls=lambda: client_tls(ca_file=ca_file),
@@ -129,3 +141,39 @@ async def test_an_origin_of_https_is_spoken_to_over_tls(certificates: Certificat
 async def test_an_origin_that_is_none_is_left_to_the_target() -> None:
     async with chf(200) as one, smf(one) as sender:
         assert status(await sender.asks(b"http://nowhere:port")) == 200
+
+
+async def test_each_chf_has_a_pool_of_its_own() -> None:
+    async with chf(200) as one, chf(204) as other, smf(one, others=[other]) as sender:
+        assert [status(await sender.asks(None, place)) for place in (0, 1, 0)] == [200, 204, 200]
+
+
+async def test_a_chf_that_is_away_at_the_start_is_tried_again_while_another_one_is_there() -> None:
+    async with chf(200) as one, chf(204) as other:
+        port = other.port
+        await other.aclose()
+        profile = load_profile("how-to")
+        function = next(each for group in build_network_functions(profile, 0).values() for each in group)
+        targets = [Target(scheme="http", host="127.0.0.1", port=each) for each in (port, one.port)]
+        connections = FleetConnections(targets, profile.connections, codec="ngh2", tls=client_tls, key=seed_key(1))
+        await connections.open([function])
+        sender = Smf(connections, function)
+        assert status(await sender.asks(None, 1)) == 200
+        back = await Server.serve(lambda request: request.respond(204, [], b""), "127.0.0.1", port)
+        try:
+            assert status(await sender.asks(None, 0)) == 204
+        finally:
+            await connections.aclose()
+            await back.aclose()
+
+
+async def test_a_run_needs_at_least_one_chf() -> None:
+    async with chf(200) as one:
+        port = one.port
+    profile = load_profile("how-to")
+    function = next(each for group in build_network_functions(profile, 0).values() for each in group)
+    targets = [Target(scheme="http", host="127.0.0.1", port=port)] * 2
+    connections = FleetConnections(targets, profile.connections, codec="ngh2", tls=client_tls, key=seed_key(1))
+    with pytest.raises(TargetError, match=r"refused.*; .*refused"):
+        await connections.open([function])
+    await connections.aclose()

@@ -46,7 +46,7 @@ def configure(profile: Profile, target: str, records: Path, /, **fields: Any) ->
         "seed": 1,
         "worker": 0,
         "workers": 1,
-        "target": target,
+        "targets": [target],
         "records": str(records),
     }
     return messages.Configure(**usual | fields)
@@ -257,12 +257,12 @@ async def test_the_profile_and_the_command_reach_the_connections(tmp_path: Path)
     bounds = {"per_network_function": 3, "streams": 7, "waiting": 11, "keepalive": "13s", "connect_timeout": "2s"}
     profile = traffic({"rate": "1/s"}, connections=bounds)
     command = configure(profile, "http://127.0.0.1:1", tmp_path / "records", codec="h2")
-    engine = Engine(command, lambda snapshot: None, lambda: None, lambda text: None)
+    engine = Engine(command, lambda snapshot: None, lambda: None, lambda text: None, lambda subject, text: None)
     connections = engine._connections
     assert connections._limits == PoolLimits(
         connections=3, streams=7, waiting=11, keepalive_s=13.0, connect_timeout_s=2.0
     )
-    assert connections._pool(connections._target, "smf-1")._codec == "h2"
+    assert connections._pool(connections._targets[0], "smf-1")._codec == "h2"
 
 
 async def test_the_warm_up_is_a_phase_of_its_own(drive: Drive) -> None:
@@ -398,10 +398,10 @@ async def test_a_line_without_end_is_refused() -> None:
     [
         ({"version": "0.0.0"}, rf"this engine is version {re.escape(__version__)} .* 0\.0\.0"),
         ({"protocol": messages.PROTOCOL + 1}, r"\(protocol 1\).*\(protocol 2\)"),
-        ({"target": "http://127.0.0.1:1"}, "refused"),
-        ({"target": "gopher://x"}, "gopher"),
-        ({"target": "http://127.0.0.1:80/a?b"}, "query"),
-        ({"target": "https://127.0.0.1:1", "ca_file": "/no/such.pem"}, "no such file: /no/such.pem"),
+        ({"targets": ["http://127.0.0.1:1"]}, "refused"),
+        ({"targets": ["gopher://x"]}, "gopher"),
+        ({"targets": ["http://127.0.0.1:80/a?b"]}, "query"),
+        ({"targets": ["https://127.0.0.1:1"], "ca_file": "/no/such.pem"}, "no such file: /no/such.pem"),
         ({"records": "/no/such/folder/records"}, "No such file"),
         ({"profile": {"name": "empty"}}, "network_functions"),
     ],

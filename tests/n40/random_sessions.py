@@ -32,10 +32,11 @@ from simulator.n40 import (
     UsageRecord,
     read_answer,
 )
-from simulator.n40.delivery import MAX_UNPROCESSED
+from simulator.n40.delivery import MAX_UNPROCESSED, Chances, Step
 from simulator.n40.flow import NEVER
 from tests.n40.trace import EPOCH, MB, RESOURCE, S, messages
 
+NO_CHANCE = Chances()
 MAX_REQUESTS = 30
 """After so many the PDU session is stopped."""
 LONGEST = 600 * S
@@ -351,7 +352,7 @@ class Life:
             self.settle(pending, Action.FAILURE, charged=False, doubt=delivery.processed)
         else:
             session.on_answer(request.id, answer, self.now)
-            unprocessed = answer.status == 429 or 300 <= answer.status < 400
+            unprocessed = answer.status in (401, 429) or 300 <= answer.status < 400
             doubt = answer.repeats > 0 or (answer.action is Action.FAILURE and not unprocessed)
             self.settle(pending, answer.action, charged=answer.action is Action.GO_ON, doubt=doubt)
         self.check_ceilings()
@@ -370,7 +371,7 @@ class Life:
             assert delivery.body == (repeat if maybe_seen else request.body)
             self.bodies.append(delivery.body)
             maybe_seen = maybe_seen or fate != "refused"
-            if not delivery.again(safe=fate == "refused"):
+            if delivery.on_failure(NO_CHANCE, safe=fate == "refused", hopeless=False) is Step.GIVE_UP:
                 return delivery, None
         assert delivery.body == (repeat if maybe_seen else request.body)
         self.bodies.append(delivery.body)

@@ -51,7 +51,7 @@ def test_a_group_refused_on_update_keeps_what_it_had_used(code: str) -> None:
 
 
 def test_a_session_of_refused_groups_may_be_kept() -> None:
-    smf = with_quota(release_when_stopped=False)
+    smf = with_quota(release_when_stopped=False, release_when_denied=False)
     smf.chf.answers(granted(300, code="RATING_FAILED"))
     smf.is_quiet_until(500 * S)
     assert smf.end is None

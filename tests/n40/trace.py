@@ -32,11 +32,12 @@ from simulator.n40 import (
     Request,
     SessionContext,
     Timestamps,
+    Trouble,
     UsageRecord,
     read_answer,
 )
 from simulator.n40.flow import NEVER
-from simulator.n40.messages import Bearer, Identity
+from simulator.n40.messages import Bearer, Conditions, Identity
 
 S = 1_000_000_000
 KB = 1_000
@@ -174,6 +175,17 @@ class Sent:
         assert isinstance(amount, int)
         return amount
 
+    def containers(self, rg: int) -> list[dict[str, Any]]:
+        """All containers of a rating group, in order."""
+        found = self.groups[rg]["usedUnitContainer"]
+        assert isinstance(found, list)
+        return found
+
+    @property
+    def fired(self) -> list[str]:
+        """Triggers of the whole session, from the message's top."""
+        return [trigger["triggerType"] for trigger in self.body.get("triggers", [])]
+
     def trigger(self, rg: int) -> str:
         (trigger,) = self.container(rg)["triggers"]
         assert trigger["triggerCategory"] == "IMMEDIATE_REPORT"
@@ -192,6 +204,8 @@ def granted(
     holding: int = 0,
     final: str | None = None,
     time_threshold: int = 0,
+    triggers: list[dict[str, Any]] | None = None,
+    tariff_at: int | None = None,
     **amounts: int,
 ) -> dict[str, Any]:
     """multipleUnitInformation; amounts in `octets`, `seconds` and `units`, the threshold in the first of them."""
@@ -200,6 +214,11 @@ def granted(
         information["resultCode"] = code
     if amounts:
         information["grantedUnit"] = {UNITS[name]: amount for name, amount in amounts.items()}
+    if tariff_at is not None:
+        stamp = Timestamps(EPOCH).stamp(tariff_at).decode()
+        information.setdefault("grantedUnit", {})["tariffTimeChange"] = stamp
+    if triggers is not None:
+        information["triggers"] = triggers
     if threshold:
         information[THRESHOLDS[next(iter(amounts))]] = threshold
     if time_threshold:
@@ -224,13 +243,16 @@ class Chf:
         """Grant units to one rating group."""
         self.answers(granted(rg, **more), after=after)
 
-    def answers(self, *information: dict[str, Any], after: float = 0.0, location: bytes | None = None) -> None:
-        """Success, with what is said about each rating group."""
+    def answers(
+        self, *information: dict[str, Any], after: float = 0.0, location: bytes | None = None, **more: Any
+    ) -> None:
+        """Success, with what is said about each rating group, and `more` about the session."""
         operation = self._smf.outstanding.operation
         status = {Operation.CREATE: 201, Operation.UPDATE: 200, Operation.RELEASE: 204}[operation]
         if location is None and operation is Operation.CREATE:
             location = self.location
-        body = {"invocationTimeStamp": "2026-11-22T10:00:00Z", "invocationSequenceNumber": 0}
+        number = self._smf.outstanding.sequence
+        body = {"invocationTimeStamp": "2026-11-22T10:00:00Z", "invocationSequenceNumber": number, **more}
         if information:
             body["multipleUnitInformation"] = list(information)
         self.says(status, orjson.dumps(body) if status != 204 else b"", location=location, after=after)
@@ -249,12 +271,13 @@ class Chf:
         answer.repeats = repeats
         self._smf.now += round(after * S)
         self._smf.session.on_answer(request.id, answer, self._smf.now)
+        self._smf.broken = answer.broken
 
-    def is_silent(self, *, after: float = 0.0, processed: bool = True) -> None:
+    def is_silent(self, *, after: float = 0.0, processed: bool = True, trouble: Trouble = Trouble.TIMEOUT) -> None:
         """No answer comes; `processed` says whether the CHF may have seen the request."""
         request = self._smf.outstanding
         self._smf.now += round(after * S)
-        self._smf.session.on_failure(request.id, self._smf.now, processed=processed)
+        self._smf.session.on_failure(request.id, self._smf.now, processed=processed, trouble=trouble)
 
 
 class Smf:
@@ -265,6 +288,7 @@ class Smf:
         self.groups = {each.spec.rating_group: each for each in groups}
         self.session = ChargingSession(context(**more), 7, 1001, list(groups))
         self.chf = Chf(self)
+        self.broken = ""  # the promise that the last answer broke
 
     @property
     def outstanding(self) -> Request:
@@ -304,6 +328,20 @@ class Smf:
         self.session.on_time(moment)
         assert self.session.next_request() is None
 
+    def changes(self, *names: str, at: int | None = None, step: int = 0, **conditions: Any) -> None:
+        """The charging conditions change, which fires these triggers."""
+        self.now = self.now if at is None else at
+        if self.session.outstanding is None:
+            self.session.on_time(self.now)
+        self.session.on_change(names, Conditions(**conditions), step, self.now)
+
+    def is_notified(self, *rating_groups: int, abort: bool = False, at: int | None = None) -> None:
+        """The CHF wants to be asked for these rating groups (none named: for all), or wants the session ended."""
+        self.now = self.now if at is None else at
+        if self.session.outstanding is None:
+            self.session.on_time(self.now)
+        self.session.on_notify(rating_groups or None, self.now, abort=abort)
+
     def stops(self, at: int | None = None) -> None:
         """The PDU session ends."""
         self.now = self.now if at is None else at
@@ -318,6 +356,8 @@ class Smf:
         return {record.rating_group: record for record in self.session.next_records()}
 
 
-def delivery(body: bytes = b'{"a":1}', repeats: int = 1) -> Delivery:
-    request = Request(0, Operation.CREATE, 0, 0, RESOURCE, body)
-    return Delivery(request, DeliveryPolicy(timeout=10 * S, repeats=repeats))
+def delivery(
+    body: bytes = b'{"a":1}', repeats: int = 1, operation: Operation = Operation.CREATE, **more: Any
+) -> Delivery:
+    request = Request(0, operation, 0, 0, RESOURCE, body)
+    return Delivery(request, DeliveryPolicy(timeout=10 * S, repeats=repeats, **more))

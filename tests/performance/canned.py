@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simulator.config import Profile, load_profile
-from simulator.fleet.fleet import Destination, Fleet, Share
+from simulator.fleet.chfs import Destination
+from simulator.fleet.fleet import Fleet, Share
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.http2 import Answer, Exchange
 from simulator.measure import Recorder
@@ -55,7 +56,7 @@ class CannedFleet:
             profile,
             seed=1,
             share=Share(),
-            destination=Destination(scheme=b"http", authority=b"127.0.0.1:80"),
+            destinations=[Destination(scheme=b"http", authority=b"127.0.0.1:80")],
             recorder=self._recorder,
             transmit=self._transmit,
             write_record=lambda lines: None,
@@ -65,7 +66,9 @@ class CannedFleet:
             on_finished=lambda: None,
         )
 
-    def _transmit(self, function: NetworkFunction, exchange: Exchange, origin: bytes | None, now: int) -> None:
+    def _transmit(
+        self, function: NetworkFunction, exchange: Exchange, place: int, origin: bytes | None, now: int
+    ) -> None:
         self.exchanges += 1
         exchange.sent = now
         self._waiting.append(exchange)

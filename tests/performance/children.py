@@ -155,7 +155,7 @@ class Engine(Child):
             seed=profile.seed,
             worker=0,
             workers=1,
-            target=target,
+            targets=[target],
             records=os.devnull,
         )
         self._listener.start()

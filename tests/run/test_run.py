@@ -114,8 +114,10 @@ def test_the_pytest_fixture_runs_a_fleet_of_two_workers(smfleet: Callable[..., R
 async def test_a_foreign_charging_function_with_and_without_its_books() -> None:
     """Without them nothing is called balanced; with them, what was in them before the run does not count."""
     with sandbox_process() as addresses:
-        blind = await conducted(brief(), target=addresses["n40"])
-        seeing = await conducted(brief(), target=addresses["n40"], ledger=f"{addresses['management']}/ledger", seed=1)
+        blind = await conducted(brief(), targets=[addresses["n40"]])
+        seeing = await conducted(
+            brief(), targets=[addresses["n40"]], ledger=f"{addresses['management']}/ledger", seed=1
+        )
     assert blind.summary["target"] == addresses["n40"]
     assert sound(blind), blind.why
     assert blind.summary["audit"]["balanced"] is None
@@ -128,7 +130,7 @@ async def test_a_foreign_charging_function_with_and_without_its_books() -> None:
 @pytest.mark.anyio
 async def test_a_threshold_that_is_missed_fails_the_run() -> None:
     with sandbox_process() as addresses:
-        result = await conducted(brief(thresholds=["response.create.p99 < 1us"]), target=addresses["n40"])
+        result = await conducted(brief(thresholds=["response.create.p99 < 1us"]), targets=[addresses["n40"]])
     assert (result.verdict, result.exit_code) in {("fail", 1), ("invalid", 3)}
     assert any("response.create.p99 < 1us" in why for why in result.why)
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.anyio
 async def refusal(target: str, **options: object) -> str:
     """The one line that a user gets."""
     with pytest.raises(RunError) as caught:
-        await conducted(brief(), target=target, **options)
+        await conducted(brief(), targets=[target], **options)
     text = str(caught.value)
     assert "\n" not in text
     assert "Traceback" not in text
@@ -65,7 +65,7 @@ async def test_a_server_of_http_1_is_recognised() -> None:
 async def test_a_server_that_says_nothing_is_not_waited_for_for_ever() -> None:
     async with raw_peer(lambda reader, writer: reader.read()) as port:
         with pytest.raises(RunError, match=r"no HTTP/2 connection within 0\.3 s"):
-            await conducted(brief(connections={"connect_timeout": "300ms"}), target=f"http://127.0.0.1:{port}")
+            await conducted(brief(connections={"connect_timeout": "300ms"}), targets=[f"http://127.0.0.1:{port}"])
 
 
 # -- TLS ----------------------------------------------------------------------------------------------------------------
@@ -80,7 +80,7 @@ async def test_mutual_tls_with_a_ca_of_ones_own(certificates: Certificates) -> N
     certificate, key = certificates.client_files
     async with peer(charging(chf := sandbox_core()), tls=certificates.server(mutual=True)) as server:
         result = await conducted(
-            brief(), target=url(server, "https"), ca_file=certificates.ca_file, certificate=certificate, key=key
+            brief(), targets=[url(server, "https")], ca_file=certificates.ca_file, certificate=certificate, key=key
         )
     assert sound(result), result.why
     assert completed(result) == 40
@@ -95,7 +95,7 @@ async def test_mutual_tls_without_a_certificate_is_refused(certificates: Certifi
 
 async def test_a_certificate_that_is_not_checked_is_said_out_loud(certificates: Certificates) -> None:
     async with peer(charging(sandbox_core()), tls=certificates.server()) as server:
-        result = await conducted(brief(), target=url(server, "https"), insecure=True)
+        result = await conducted(brief(), targets=[url(server, "https")], insecure=True)
     assert sound(result), result.why
     assert "the CHF's certificate was not checked (--insecure)" in result.summary["notes"]
 
@@ -116,7 +116,7 @@ async def test_a_static_server_is_no_charging_function(require_tool: Callable[[s
     async with await anyio.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             await until_listening(port)
-            result = await conducted(brief(), target=f"http://127.0.0.1:{port}")
+            result = await conducted(brief(), targets=[f"http://127.0.0.1:{port}"])
         finally:
             process.terminate()
     sessions = result.summary["sessions"]
@@ -143,7 +143,7 @@ async def until_listening(port: int) -> None:
 async def test_a_web_server_is_no_charging_function_however_politely_it_answers() -> None:
     """A wrong URL must not look like a CHF that refuses everybody."""
     async with peer(lambda request: request.respond(404, [], b"")) as server:
-        result = await conducted(brief(thresholds=["success >= 99%"]), target=url(server))
+        result = await conducted(brief(thresholds=["success >= 99%"]), targets=[url(server)])
     everything = result.summary["all"]
     assert everything["failed"] == everything["requests"] > 0
     assert result.summary["causes"] == {"HTTP_404": everything["requests"]}
@@ -182,6 +182,6 @@ async def test_ctrl_c_while_connecting_ends_it_at_once() -> None:
     async with raw_peer(silent) as port:
         with pytest.raises(InterruptedRunError):
             await conducted(
-                brief(connections={"connect_timeout": "25s"}), target=f"http://127.0.0.1:{port}", handle_signals=True
+                brief(connections={"connect_timeout": "25s"}), targets=[f"http://127.0.0.1:{port}"], handle_signals=True
             )
     assert time.monotonic() - began < 10

@@ -1,0 +1,270 @@
+"""Turns the requests of sessions into exchanges with the CHFs, attempt by attempt, until the session can be told something."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from simulator.config import Profile
+from simulator.fleet.chfs import Chfs
+from simulator.fleet.network_functions import NetworkFunction
+from simulator.fleet.pace import Pace
+from simulator.fleet.series import Series
+from simulator.fleet.session import LiveSession
+from simulator.http2 import Answer, Exchange, Failure, FailureKind
+from simulator.measure import Recorder
+from simulator.n40 import ChargingAnswer, Delivery, DeliveryPolicy, Operation, Request, Trouble, read_answer
+from simulator.n40.answers import Action, split_location
+from simulator.n40.delivery import Chances, Step
+from simulator.n40.failure import trouble_of
+from simulator.n40.overload import read_overload, read_retry_after
+
+if TYPE_CHECKING:
+    from simulator.fleet.fleet import Fleet
+
+NS_PER_S: Final = 1_000_000_000
+METHOD: Final = (b":method", b"POST")
+CONTENT_TYPE: Final = (b"content-type", b"application/json")
+ACCEPT: Final = (b"accept", b"application/json, application/problem+json")
+UNANSWERED: Final = "unanswered"
+"""What becomes of a request that is under way when the run stops."""
+HOPELESS: Final = frozenset({FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED})
+"""Failures after which nothing was sent and there is no point in another attempt at once, where they are safe to repeat."""
+REDIRECTS: Final = (307, 308)
+# Globals, because looking up an enum's member costs ten times as much.
+_RELEASE: Final = Operation.RELEASE
+_FAILURE: Final = Action.FAILURE
+
+Transmit = Callable[[NetworkFunction, Exchange, int, "bytes | None", int], None]
+"""Send an exchange of a network function, to the CHF at that place or to the origin that a Location named; at `now`."""
+
+
+class Dispatch:
+    """Sends for a fleet, which is told how each request ended. `epoch` is the UTC time in ns at `pace.t0`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        *,
+        fleet: Fleet,
+        chfs: Chfs,
+        pace: Pace,
+        recorder: Recorder,
+        series: Series,
+        transmit: Transmit,
+        epoch: int,
+    ) -> None:
+        self._fleet = fleet
+        self._chfs = chfs
+        self._several = len(chfs.all) > 1
+        self._pace = pace
+        self._epoch = epoch
+        self._counters = recorder.counters
+        self._series = series
+        self._transmit = transmit
+        self._policy = DeliveryPolicy(
+            timeout=int(profile.timeouts.request * NS_PER_S),
+            repeats=profile.repeats,
+            longest_wait=int(profile.failure.longest_wait * NS_PER_S),
+        )
+        self.awaiting = 0
+        self.most_awaiting = 0
+        self.stopping = False
+
+    def send(self, live: LiveSession, request: Request, now: int) -> None:
+        """Send what a session wants sent."""
+        live.request = request
+        live.due = now if self._pace.flat_out else min(now, self._pace.wall_time(request.due))
+        live.first_sent = 0
+        if request.repeated:
+            live.delivery = Delivery(request, self._policy)
+            self._attempt(live, request, live.delivery.body, now)
+        else:
+            self._attempt(live, request, request.body, now)
+
+    def send_again(self, live: LiveSession, now: int) -> None:
+        """The time that the CHF wanted to be left alone is over, or there is a new token."""
+        request, delivery = live.request, live.delivery
+        if request is not None and delivery is not None:
+            self._attempt(live, request, delivery.body, now)
+
+    def _attempt(self, live: LiveSession, request: Request, body: bytes, now: int) -> None:
+        place, origin, path = live.chf, request.origin, request.path
+        if live.delivery is not None and live.delivery.path:
+            origin, path = live.delivery.origin or origin, live.delivery.path
+        elif live.rebased:
+            origin = None
+        chf = self._chfs.all[place]
+        scheme, authority = chf.scheme, chf.authority
+        if origin is not None:
+            known = self._chfs.of_origin(origin)
+            if known is not None:
+                place, origin = known, None
+                chf = self._chfs.all[place]
+                scheme, authority = chf.scheme, chf.authority
+            else:
+                named, _, host = origin.partition(b"://")
+                scheme, authority = (b":scheme", named), (b":authority", host)
+        headers = [
+            METHOD,
+            scheme,
+            authority,
+            (b":path", path),
+            CONTENT_TYPE,
+            ACCEPT,
+            (b"content-length", b"%d" % len(body)),
+        ]
+        self.awaiting += 1
+        if self.awaiting > self.most_awaiting:
+            self.most_awaiting = self.awaiting
+        exchange = Exchange(headers, body, now + self._policy.timeout, self._on_done, live)
+        self._transmit(live.function, exchange, place, origin, now)
+
+    # -- what came of it ----------------------------------------------------------------------------------------------
+
+    def _on_done(self, exchange: Exchange, result: Answer | Failure, now: int) -> None:
+        self.awaiting -= 1
+        live = exchange.context
+        assert type(live) is LiveSession
+        request = live.request
+        if request is None or live.session.end is not None:
+            return  # it was left open
+        self._fleet.set_now(now)
+        if not live.first_sent:
+            live.first_sent = exchange.sent
+        if isinstance(result, Failure):
+            if self.stopping:
+                self._series.failed(live, request.operation, exchange, UNANSWERED, now)
+                processed = live.delivery is not None and live.delivery.processed
+                self._fleet.leave_open(live, now, doubt=processed or not result.safe_to_repeat)
+            else:
+                self._on_failure(live, request, exchange, result, now)
+        else:
+            self._on_answer(live, request, exchange, result, now)
+
+    def _on_answer(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> None:
+        location = None
+        for name, value in result.headers:
+            if name == b"location":
+                if request.operation is not _RELEASE:
+                    location = value
+            elif name == b"3gpp-sbi-oci":
+                self._on_overload(live, value, now)
+        answer = read_answer(request.operation, result.status, location, result.body)
+        if answer.action is _FAILURE and self._comes_again(live, request, exchange, result, now):
+            return
+        chf = self._chfs.all[live.chf]
+        if chf.failures and result.status < 500:
+            self._chfs.on_life(chf)
+        if self._several:
+            chf.requests += 1
+        if live.delivery is not None:
+            self._end_delivery(live, live.delivery, answer, result.status)
+        self._series.answered(live, request.operation, exchange, answer, now)
+        live.request = None
+        self._fleet.on_answer(live, request, answer, now)
+
+    def _end_delivery(self, live: LiveSession, delivery: Delivery, answer: ChargingAnswer, status: int) -> None:
+        answer.repeats = delivery.repeats
+        if answer.reference:
+            # A relative Location is relative to where the answer came from.
+            live.rebased = live.rebased and answer.origin is None
+            if answer.origin is None and delivery.origin is not None and 200 <= status < 300:
+                answer.origin = delivery.origin
+        live.delivery = None
+
+    def _on_failure(self, live: LiveSession, request: Request, exchange: Exchange, failure: Failure, now: int) -> None:
+        delivery = live.delivery = live.delivery or Delivery(request, self._policy)
+        safe = failure.safe_to_repeat
+        trouble = Trouble.TIMEOUT if failure.kind is FailureKind.TIMEOUT else Trouble.CONNECTION
+        chf = self._chfs.all[live.chf]
+        if failure.kind is not FailureKind.OVERFLOW and failure.kind is not FailureKind.REFUSED:
+            self._chfs.on_failure(chf, failure.kind.upper(), now)
+        chances = self._chances(live, request, trouble, now)
+        step = delivery.on_failure(chances, safe=safe, hopeless=safe and failure.kind in HOPELESS)
+        if step is not Step.GIVE_UP:
+            self._series.repeated(live, request.operation, exchange, now)
+            self._take(step, live, request, delivery, now)
+            return
+        if self._several:
+            chf.requests += 1
+            chf.failed += 1
+        self._series.failed(live, request.operation, exchange, failure.kind, now)
+        live.request = live.delivery = None
+        self._fleet.on_failure(live, request, trouble, now, processed=delivery.processed)
+
+    def _comes_again(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> bool:
+        """Whether an answer that is no use leads to another attempt; if not, the session is told."""
+        status = result.status
+        delivery = live.delivery = live.delivery or Delivery(request, self._policy)
+        wait = 0
+        if status in REDIRECTS:
+            step = self._follow(delivery, result)
+        elif status == 401:
+            step = self._renew(live, delivery, now)
+        else:
+            wait = self._retry_after(live, result, now)
+            step = self._after_trouble(live, request, delivery, result, wait, now)
+        if step is Step.GIVE_UP:
+            return False
+        self._series.repeated(live, request.operation, exchange, now)
+        self._counters[f"answers_followed|{status}"] += 1
+        if step is Step.WAIT:
+            self._fleet.wait(live, now + wait)
+        elif step is not Step.RENEW:
+            self._take(step, live, request, delivery, now)
+        return True
+
+    def _after_trouble(
+        self, live: LiveSession, request: Request, delivery: Delivery, result: Answer, wait: int, now: int
+    ) -> Step:
+        status = result.status
+        chf = self._chfs.all[live.chf]
+        if status >= 500:
+            self._chfs.on_failure(chf, f"HTTP_{status}", now)
+        trouble = Trouble.UNREADABLE if status < 300 else trouble_of(status)
+        step = delivery.on_trouble(self._chances(live, request, trouble, now), processed=status != 429, wait=wait)
+        if self._several and step is Step.GIVE_UP:
+            chf.failed += 1
+        return step
+
+    def _take(self, step: Step, live: LiveSession, request: Request, delivery: Delivery, now: int) -> None:
+        if step is Step.NEXT_CHF:
+            place = self._chfs.next_after(live.chf, live.moved, now)
+            assert place is not None
+            self._counters[f"failovers|{live.chf + 1}|{place + 1}"] += 1
+            live.chf, live.rebased, live.moved = place, True, live.moved + 1
+        self._attempt(live, request, delivery.body, now)
+
+    def _chances(self, live: LiveSession, request: Request, trouble: Trouble, now: int) -> Chances:
+        session = live.session
+        return Chances(
+            handling=session.handling(request.operation, trouble),
+            failover=session.failover,
+            another_chf=self._several and self._chfs.next_after(live.chf, live.moved, now) is not None,
+        )
+
+    @staticmethod
+    def _follow(delivery: Delivery, result: Answer) -> Step:
+        location = result.header(b"location")
+        origin_and_path = None if location is None else split_location(location)
+        return Step.GIVE_UP if origin_and_path is None else delivery.on_redirect(*origin_and_path)
+
+    def _renew(self, live: LiveSession, delivery: Delivery, now: int) -> Step:
+        return Step.GIVE_UP
+
+    def _retry_after(self, live: LiveSession, result: Answer, now: int) -> int:
+        """Ns that the CHF wants to be left alone by this request; by new sessions as well."""
+        value = result.header(b"retry-after")
+        if value is None:
+            return 0
+        utc_s = (self._epoch + now - self._pace.t0) / NS_PER_S
+        wait = int(read_retry_after(value, utc_s) * NS_PER_S)
+        if wait:
+            self._chfs.on_retry_after(self._chfs.all[live.chf], min(wait, self._policy.longest_wait), now)
+        return wait
+
+    def _on_overload(self, live: LiveSession, value: bytes, now: int) -> None:
+        overload = read_overload(value)
+        if overload is not None:
+            self._chfs.on_overload(self._chfs.all[live.chf], overload, now)
