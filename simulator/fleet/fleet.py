@@ -20,8 +20,9 @@ from simulator.fleet.pace import NowTimestamps, Pace, timestamps
 from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
+from simulator.fleet.services import message_form
 from simulator.fleet.session import LiveSession
-from simulator.fleet.usage import build_usages
+from simulator.fleet.usage import Usage, build_usages
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder
 from simulator.n40 import Delivery, DeliveryPolicy, End, Operation, Request, read_answer
@@ -68,11 +69,6 @@ class Destination:
         """Scheme and authority, as an absolute Location would name them."""
         return self.scheme + b"://" + self.authority.lower()
 
-    @property
-    def resource(self) -> bytes:
-        """Path of the chargingdata collection (TS 32.291 6.1.3.1)."""
-        return self.root + b"/nchf-convergedcharging/v3/chargingdata"
-
 
 class Fleet:
     """One worker's devices. `epoch` is the UTC time in ns at `t0`; for `wake` and `awake_until` see `Schedule`.
@@ -105,13 +101,18 @@ class Fleet:
         self._origin = destination.origin
         self._scheme = (b":scheme", destination.scheme)
         self._authority = (b":authority", destination.authority)
-        self._usages = build_usages(profile, self.functions, stamps, destination.resource)
+        self._usages = build_usages(profile, self.functions, stamps, destination.root)
+        self._slots = sum(usage.slots for usage in self._usages)  # of one device
         self._series = Series(recorder, self._usages)
         self._population = Population(profile, seed, share.index, share.workers)
         self._transmit = transmit
         self._on_finished = on_finished
         self._counters = recorder.counters
-        self._policy = DeliveryPolicy(timeout=int(profile.timeouts.request * NS_PER_S), repeats=profile.repeats)
+        self._policy = DeliveryPolicy(
+            timeout=int(profile.timeouts.request * NS_PER_S),
+            repeats=profile.repeats,
+            marks_repeats=message_form(profile).marks_repeats,
+        )
         self._schedule: Schedule[LiveSession | Start] = Schedule(wake)
         self._pending = 0  # starts in the schedule that will begin a session
         # Bounds and rates are the whole fleet's. The devices of a closed loop are as many as are allowed.
@@ -198,7 +199,7 @@ class Fleet:
         self._draining = True
         self._next_start = None
         self._pending = 0
-        lives = [live for live in self._open.values() if live.usage.charging == "SCUR"]
+        lives = [live for live in self._open.values() if live.usage.is_session]
         rate = (self.profile.load.rate or FILL_PER_S) / self._workers
         window = min(timeout // 2, int(len(lives) / rate * NS_PER_S))
         for position, live in enumerate(lives):
@@ -234,7 +235,7 @@ class Fleet:
         return heapq.merge(self._population.open_at_start(), self._population.arrivals(), key=itemgetter(0))
 
     def _begin(self, start: Start, now: int) -> None:
-        """Start one session, unless its time has passed, its subscriber has one of this usage open, or too many are open.
+        """Start one session, unless its time has passed, its subscriber has no more place for this usage, or too many are open.
 
         Sessions that are open from the beginning are no arrivals.
         """
@@ -243,7 +244,7 @@ class Fleet:
         if not start.residual:
             self._counters["arrivals|intended"] += 1
         usage = self._usages[start.usage]
-        slot = start.subscriber * len(self._usages) + start.usage
+        slot = self._free_slot(start.subscriber, usage)
         reason = self._obstacle(start, slot, now)
         if reason:
             self._counters[f"arrivals|dropped|{reason}"] += 1
@@ -254,7 +255,13 @@ class Fleet:
         self._counters[usage.started] += 1
         moment = self.pace.session_time(self.pace.t0 + start.moment)
         session, ends_at = usage.start(
-            start.subscriber, start.number, start.key, moment, self._population.subscribers, residual=start.residual
+            start.subscriber,
+            start.number,
+            start.key,
+            moment,
+            self._population.subscribers,
+            slot % self._slots - usage.first_slot,
+            residual=start.residual,
         )
         function = usage.function(start.subscriber)
         live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
@@ -263,6 +270,14 @@ class Fleet:
         self._most_open = max(self._most_open, len(self._open))
         session.start(moment)
         self._proceed(live, now)
+
+    def _free_slot(self, subscriber: int, usage: Usage) -> int:
+        """A place for one more session of that usage at the device; the last one, which is taken, if there is none."""
+        slot = subscriber * self._slots + usage.first_slot
+        last = slot + usage.slots - 1
+        while slot < last and slot in self._open:
+            slot += 1
+        return slot
 
     def _obstacle(self, start: Start, slot: int, now: int) -> str:
         """Why a session cannot start, "" if it can."""

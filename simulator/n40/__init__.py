@@ -8,11 +8,13 @@ from simulator.n40.answers import Action, ChargingAnswer, Outcome, read_answer
 from simulator.n40.delivery import Delivery, DeliveryPolicy
 from simulator.n40.event import OneTimeEvent
 from simulator.n40.flow import Flow, TrafficSource
-from simulator.n40.messages import NetworkFunctionIdentity, PduSessionMessages, SmsMessages
+from simulator.n40.identities import NetworkFunctionIdentity
+from simulator.n40.messages import EventMessages, SessionMessages
 from simulator.n40.rating_group import GroupSpec, RatingGroup
 from simulator.n40.request import Operation, Request
 from simulator.n40.session import ChargingSession, End, SessionContext, UsageRecord
 from simulator.n40.timestamps import Timestamps
+from simulator.n40.wording import Wording
 
 __all__ = [
     "Action",
@@ -21,19 +23,20 @@ __all__ = [
     "Delivery",
     "DeliveryPolicy",
     "End",
+    "EventMessages",
     "Flow",
     "GroupSpec",
     "NetworkFunctionIdentity",
     "OneTimeEvent",
     "Operation",
     "Outcome",
-    "PduSessionMessages",
     "RatingGroup",
     "Request",
     "SessionContext",
-    "SmsMessages",
+    "SessionMessages",
     "Timestamps",
     "TrafficSource",
     "UsageRecord",
+    "Wording",
     "read_answer",
 ]

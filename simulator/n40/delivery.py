@@ -14,10 +14,13 @@ MAX_UNPROCESSED: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPolicy:
-    """`timeout` of one attempt in ns; `repeats` after a timeout or a lost connection."""
+    """`timeout` of one attempt in ns; `repeats` after a timeout or a lost connection. `marks_repeats`: they say that they are
+    repeats, which not every release and dialect can.
+    """
 
     timeout: int
     repeats: int = 1
+    marks_repeats: bool = True
 
 
 class Delivery:
@@ -39,7 +42,9 @@ class Delivery:
     @property
     def body(self) -> bytes:
         """What the next attempt sends."""
-        return marked_as_repeat(self.request.body) if self.repeats else self.request.body
+        if self.repeats and self.policy.marks_repeats:
+            return marked_as_repeat(self.request.body)
+        return self.request.body
 
     def again(self, *, safe: bool) -> bool:
         """An attempt failed without an answer; tell whether to make another. `safe`: it provably was not processed."""

@@ -9,7 +9,8 @@ from typing import Final, NamedTuple
 from simulator.n40 import triggers
 from simulator.n40.answers import Action, ChargingAnswer, Outcome
 from simulator.n40.flow import NEVER, NS_PER_S
-from simulator.n40.messages import UNIT_USAGE, VOLUMES, Identity, PduSessionMessages
+from simulator.n40.identities import Identity
+from simulator.n40.messages import SessionMessages
 from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
@@ -47,15 +48,18 @@ class SessionContext:
 
     `resource` is the path of the chargingdata collection, `retry_after` how long (ns of session time) a subscriber without
     credit waits before asking again, `release_when_stopped` whether a session whose rating groups have all been stopped is
-    released at once.
+    released at once. `counts_containers`: localSequenceNumber counts over the session, instead of always being 1.
+    `create_without_units`: the first Update asks for units.
     """
 
-    messages: PduSessionMessages
+    messages: SessionMessages
     timestamps: Timestamps
     resource: bytes
     retry_after: int = 30 * NS_PER_S
     release_when_stopped: bool = True
     first_sequence: int = 0
+    counts_containers: bool = True
+    create_without_units: bool = False
 
 
 class UsageRecord(NamedTuple):
@@ -427,13 +431,14 @@ class ChargingSession:
             group.trigger, group.asks, group.asked = None, False, group.state is State.ASKING
             if group.asked:
                 group.asked_at, group.asked_busy_at = group.base, group.reported_busy * NS_PER_S
-                units.append(b'{"ratingGroup":%d,%b}' % (group.spec.rating_group, group.spec.requested_unit))
+                units.append(context.messages.usage(group.spec.rating_group, group.spec.requested_unit, b""))
         body = context.messages.create(
             context.messages.identify(self.subscriber),
             self.charging_id,
             stamp,
             self.sequence,
             b",".join(units),
+            context.timestamps.stamp(self.started),
         )
         self._send(_CREATE, now, context.resource, body)
 
@@ -442,7 +447,8 @@ class ChargingSession:
         stamp = context.timestamps.stamp(now)
         who = context.messages.identify(self.subscriber)
         units = [self._report(group, group.trigger, stamp, now, who) for group in self.groups if group.trigger]
-        body = context.messages.update(who, self.charging_id, stamp, self.sequence, b",".join(units))
+        started = context.timestamps.stamp(self.started)
+        body = context.messages.update(who, self.charging_id, stamp, self.sequence, b"", b",".join(units), started)
         self._send(_UPDATE, now, self._address() + b"/update", body)
 
     def _release(self, now: int) -> None:
@@ -463,7 +469,9 @@ class ChargingSession:
             units.append(self._report(group, last, stamp, now, who))
             group.drop_quota(_STOPPED)  # traffic has ended; none passes while the answer is awaited
         started = context.timestamps.stamp(self.started)
-        body = context.messages.release(who, self.charging_id, stamp, self.sequence, b",".join(units), started)
+        body = context.messages.release(
+            who, self.charging_id, stamp, self.sequence, triggers.FINAL, b",".join(units), started
+        )
         self._send(_RELEASE, now, self._address() + b"/release", body)
 
     def _report(self, group: RatingGroup, trigger: bytes, stamp: bytes, now: int, who: Identity) -> bytes:
@@ -475,26 +483,27 @@ class ChargingSession:
         units = flow.used - group.base - group.reported
         group.pending = units
         group.reported += units
-        self.local_sequence += 1
+        if self.context.counts_containers or not self.local_sequence:
+            self.local_sequence += 1
+        messages = self.context.messages
         if spec.unit == "totalVolume":
             seconds = group.take_busy()
             uplink = units * spec.uplink_permille // 1000
-            amount = VOLUMES % (seconds, units, uplink, units - uplink)
+            amount = messages.volume(seconds, units, uplink)
         else:
             amount = b'"%b":%d' % (spec.unit.encode(), units)
         information = b""
         if flow.first_use != NEVER:
             stamps = self.context.timestamps
-            information = self.context.messages.container_information(
-                who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use)
+            information = messages.container_information(
+                who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use), spec.five_qi
             )
             flow.first_use = NEVER  # the next container begins
         requested = b""
         if group.asks:
             group.asks, group.asked = False, True
             group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
-            requested = spec.requested_unit + b","
+            requested = spec.requested_unit
         indicator = b"OFFLINE_CHARGING" if group.state is State.OFFLINE else b"ONLINE_CHARGING"
-        return UNIT_USAGE % (
-            spec.rating_group, requested, indicator, trigger, stamp, amount, self.local_sequence, information,
-        )  # fmt: skip
+        container = messages.container(indicator, trigger, stamp, amount, self.local_sequence, information)
+        return messages.usage(spec.rating_group, requested, container)
