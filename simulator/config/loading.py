@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import PydanticCustomError
 
+from simulator.config.dialect import Dialect, shipped_dialect
 from simulator.config.document import Document, read
 from simulator.config.errors import ConfigError, did_you_mean
 from simulator.config.model import Model, problems
@@ -46,8 +48,9 @@ def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pro
     if not isinstance(document.value, dict):
         raise ConfigError(f"{document.source}: expected a profile, a mapping of names to values")
     document.value.setdefault("name", _name_of(path))
-    _resolve_plan(document, path.parent)
+    _resolve(document, path.parent)
     override(document, overrides)
+    _read_dialect(document)
     profile = checked(Profile, document)
     _check_sandbox(profile, document)
     return profile
@@ -59,6 +62,20 @@ def load_plan(path: str | Path | None = None) -> RatingPlan:
     if isinstance(document.value, dict):
         document.value.setdefault("name", _name_of(Path(document.source)))
     return checked(RatingPlan, document)
+
+
+def load_dialect(name_or_path: str | Path) -> Dialect:
+    """The shipped dialect of that name, or the one in that file. Raises ConfigError."""
+    if not isinstance(name_or_path, Path) and not _is_file(name_or_path):
+        try:
+            return shipped_dialect(name_or_path)
+        except PydanticCustomError as error:
+            raise ConfigError(error.message()) from None
+    document = read_file(Path(name_or_path))
+    if not isinstance(document.value, dict):
+        raise ConfigError(f"{document.source}: expected a dialect, a mapping of names to values")
+    document.value.setdefault("name", _name_of(Path(name_or_path)))
+    return checked(Dialect, document)
 
 
 def rating_plan(profile: Profile) -> RatingPlan:
@@ -138,8 +155,22 @@ def _relative(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _resolve_plan(document: Document, folder: Path) -> None:
-    """A plan named in a file is beside the file; one named on the command line is where the command runs."""
+def _resolve(document: Document, folder: Path) -> None:
+    """Files named in a file are beside the file; those named on the command line are where the command runs."""
     sandbox = document.value.get("sandbox")
     if isinstance(sandbox, dict) and isinstance(sandbox.get("plan"), str) and sandbox["plan"] != "default":
         sandbox["plan"] = str(folder / sandbox["plan"])
+    dialect = document.value.get("dialect")
+    if _is_file(dialect):
+        document.value["dialect"] = str(folder / dialect)
+
+
+def _is_file(dialect: Any) -> bool:
+    return isinstance(dialect, str) and ("/" in dialect or "\\" in dialect or dialect.endswith((".yaml", ".yml")))
+
+
+def _read_dialect(document: Document) -> None:
+    """A dialect's own problems carry its own file name; the profile then holds all of it, for other processes."""
+    dialect = document.value.get("dialect")
+    if _is_file(dialect):
+        document.value["dialect"] = load_dialect(dialect)

@@ -20,10 +20,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from simulator.config.dialect import Dialect, NamedDialect, NodeFunctionality
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
 from simulator.config.errors import Wrong, did_you_mean, located, one_line, problem, shown
 from simulator.config.failure import Failure
+from simulator.config.headers import Headers
 from simulator.config.model import Model
 from simulator.config.quantities import (
     COUNT,
@@ -47,11 +49,13 @@ from simulator.config.quantities import (
 from simulator.config.triggers import Triggers
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
 from simulator.measure.thresholds import ThresholdError, parse_threshold
+from simulator.n40.form import RELEASES
 
-Kind = Literal["SMF", "PGW_C_SMF", "SMSF"]
+Kind = Literal["SMF", "PGW_C_SMF", "SMSF", "IMS_Node"]
 Rat = Literal["NR", "EUTRA"]
+RATS: tuple[Rat, ...] = ("NR", "EUTRA")
 Service = Literal["data", "voice", "sms"]
-Charging = Literal["SCUR", "IEC", "PEC"]
+Charging = Literal["SCUR", "IEC", "PEC", "ECUR"]
 
 BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
@@ -69,12 +73,19 @@ UNITS_FOR: dict[Service, tuple[Unit, ...]] = {
     "voice": ("time", "serviceSpecificUnits"),
     "sms": ("serviceSpecificUnits",),
 }
-CHARGING_FOR: dict[Service, tuple[Charging, ...]] = {"data": ("SCUR",), "voice": ("SCUR",), "sms": ("IEC", "PEC")}
+CHARGING_FOR: dict[Service, tuple[Charging, ...]] = {
+    "data": ("SCUR",),
+    "voice": ("SCUR",),
+    "sms": ("IEC", "PEC", "ECUR"),
+}
 KINDS_FOR: dict[Service, tuple[Kind, ...]] = {
     "data": ("SMF", "PGW_C_SMF"),
-    "voice": ("SMF", "PGW_C_SMF"),
+    "voice": ("SMF", "PGW_C_SMF", "IMS_Node"),
     "sms": ("SMSF",),
 }
+PDU_SESSION_KINDS: tuple[Kind, ...] = ("SMF", "PGW_C_SMF")
+MOST_PDU_SESSIONS = 15
+"""Of one device at a time (TS 24.501 9.4)."""
 
 
 def _threshold(text: str) -> str:
@@ -165,9 +176,7 @@ class NetworkFunction(Model):
     kind: Kind
     count: Annotated[SomeCount, Field(le=1000)] = 1
     rat: Rat = Field(default_factory=lambda data: "EUTRA" if data["kind"] == "PGW_C_SMF" else "NR")
-    node_functionality: Literal[
-        "AMF", "SMF", "SMSF", "PGW_C_SMF", "SGW", "I_SMF", "V_SMF", "ePDG", "CEF", "NEF", "IMS_Node"
-    ] = Field(default_factory=lambda data: data["kind"])
+    node_functionality: NodeFunctionality = Field(default_factory=lambda data: data["kind"])
     """What it calls itself, where the field differs from the book (an SMF that serves EUTRA)."""
     plmn: Plmn | None = None
     """By default the subscribers' home PLMN, which a loaded profile always holds."""
@@ -205,6 +214,10 @@ class _RatingGroup(Model):
     rating_group: RatingGroupId
     start: Durations = Fixed(0.0)
     """Delay from the session's start to this rating group's first traffic."""
+    length: Durations | None = None
+    """How long after its start it has traffic; null: to the session's end."""
+    five_qi: Annotated[Count, Field(ge=1, le=255)] | None = None
+    """Of a bearer of its own; null: the default bearer's."""
     burst: Durations | None = None
     """Length of a period of activity; without one, it is always active."""
     pause: Durations | None = Field(None, validate_default=True)
@@ -271,6 +284,25 @@ AnyRatingGroup = Annotated[
 ]
 
 
+class ConditionChange(Model):
+    """A change of charging conditions in the middle of a session, once or again and again."""
+
+    change: Literal["location", "rat", "handover", "qos", "serving_node", "time_zone", "plmn", "ambr"]
+    """handover: between 4G and 5G, with radio, serving node and location."""
+    at: Durations | None = None
+    """Once, so long after the session's start."""
+    every: Durations | None = None
+    """Again and again, so long after the one before."""
+
+    @model_validator(mode="after")
+    def _once_or_often(self) -> Self:
+        if (self.at is None) == (self.every is None):
+            raise problem("expected either at or every")
+        if self.every is not None and self.every.mean() <= 0:
+            raise located([(("every",), "expected more than 0 between two changes")])
+        return self
+
+
 class Usage(Model):
     """What a device does in one session, or with one event."""
 
@@ -285,6 +317,16 @@ class Usage(Model):
         default_factory=lambda data: Fixed(1) if data["service"] == "sms" else None
     )
     """Messages of one SMS event, 1 by default; None for other services."""
+    delivery: Durations | None = Field(
+        default_factory=lambda data: Fixed(5.0) if data.get("charging") == "ECUR" else None
+    )
+    """From the Create of an ECUR to the message's delivery, which is its Release; 5 s by default, None for others."""
+    sessions: Annotated[Count, Field(ge=1, le=MOST_PDU_SESSIONS)] = 1
+    """How many of this usage one device may have open at a time."""
+    create_without_units: bool = False
+    """The Create asks for no units; the first Update does."""
+    changes: Annotated[list[ConditionChange], Field(max_length=20)] = Field(default_factory=list)
+    """Changes of charging conditions while a session lives."""
     final_unit: Literal["release", "keep"] = "release"
     """After the final unit of the last rating group: release the session, or keep it without service."""
 
@@ -324,9 +366,18 @@ class Usage(Model):
 
     @model_validator(mode="after")
     def _ends(self) -> Self:
+        if self.delivery is not None and self.charging != "ECUR":
+            raise located([(("delivery",), f"only ECUR waits for a delivery, and charging is {self.charging}")])
         if self.service == "sms":
-            if self.length is not None:
-                raise located([(("length",), "an SMS event has no length")])
+            events = [
+                ("length", "an SMS event has no length"),
+                ("changes", "an SMS event is over before anything changes"),
+            ]
+            if self.charging != "ECUR":
+                events.append(("create_without_units", "an event has one message, which holds its units"))
+            wrong = [((name,), text) for name, text in events if getattr(self, name)]
+            if wrong:
+                raise located(wrong)
             return self
         if self.units is not None:
             raise located([(("units",), "only SMS events have units; sessions have a volume per rating group")])
@@ -340,7 +391,7 @@ def _event_groups(groups: list[RatingGroup]) -> Iterator[Wrong]:
     if len(groups) > 1:
         yield (), f"an SMS event has exactly one rating group, got {len(groups)}"
     for i, group in enumerate(groups):
-        for name in ("volume", "throughput", "burst", "pause"):
+        for name in ("volume", "throughput", "burst", "pause", "length", "five_qi"):
             if getattr(group, name) is not None:
                 yield (i, name), f"an SMS event has no {name}"
 
@@ -438,6 +489,16 @@ class Profile(Model):
     subscribers: Subscribers = Subscribers()
     network_functions: Annotated[dict[Name, NetworkFunction], Field(min_length=1)]
     connections: Connections = Connections()
+    release: Literal["rel15", "rel16", "rel17"] = "rel17"
+    """Of TS 32.291: the API's version and the members that messages may have."""
+    dialect: NamedDialect = Dialect()
+    """A shipped dialect's name, or a file beside the profile."""
+    tenant: Annotated[str, *text("[!-~]{0,256}", "an identifier without blanks")] = Field("", validate_default=True)
+    """tenantIdentifier; some dialects need it."""
+    gzip: bool = False
+    """Request bodies are compressed (content-encoding: gzip)."""
+    headers: Headers = Headers()
+    """What requests carry besides; see TS 29.500."""
     usages: Annotated[dict[Name, Usage], Field(min_length=1)]
     mix: Annotated[dict[str, Number], Field(min_length=1)]
     """Weights of session (and event) starts, by usage."""
@@ -490,6 +551,53 @@ class Profile(Model):
         if wrong:
             raise located(wrong)
         return usages
+
+    @field_validator("usages", mode="after")
+    @classmethod
+    def _sessions_fit_into_a_device(cls, usages: dict[str, Usage], info: ValidationInfo) -> dict[str, Usage]:
+        functions: dict[str, NetworkFunction] = info.data.get("network_functions", {})
+        kinds = {name: each.kind for name, each in functions.items()}
+        sessions = {
+            name: usage.sessions
+            for name, usage in usages.items()
+            if kinds.get(usage.network_function) in PDU_SESSION_KINDS
+        }
+        total = sum(sessions.values())
+        if total > MOST_PDU_SESSIONS:
+            most = max(sessions, key=sessions.__getitem__)
+            text = f"a device has {MOST_PDU_SESSIONS} PDU sessions at most, and those of all usages add up to {total}"
+            raise located([((most, "sessions"), text)])
+        return usages
+
+    @field_validator("usages", mode="after")
+    @classmethod
+    def _calls_of_the_ims(cls, usages: dict[str, Usage], info: ValidationInfo) -> dict[str, Usage]:
+        functions: dict[str, NetworkFunction] = info.data.get("network_functions", {})
+        wrong: list[Wrong] = []
+        for name, usage in usages.items():
+            function = functions.get(usage.network_function)
+            if function is None or function.kind != "IMS_Node":
+                continue
+            release = info.data.get("release", "rel17")
+            if "iMSChargingInformation" in RELEASES[release].absent:
+                text = f"calls of an IMS_Node need iMSChargingInformation, which {release} does not have: expected release rel17"
+                wrong.append(((name, "network_function"), text))
+            wrong += [
+                ((name, "rating_groups", i, "five_qi"), "a call of an IMS_Node has no bearer")
+                for i, group in enumerate(usage.rating_groups)
+                if group.five_qi is not None
+            ]
+        if wrong:
+            raise located(wrong)
+        return usages
+
+    @field_validator("tenant", mode="after")
+    @classmethod
+    def _tenant_where_needed(cls, tenant: str, info: ValidationInfo) -> str:
+        dialect: Dialect | None = info.data.get("dialect")
+        if dialect is not None and dialect.uses("tenant") and not tenant:
+            raise problem(f"is missing: dialect {dialect.name} puts it into every message")
+        return tenant
 
     @field_validator("mix", mode="after")
     @classmethod

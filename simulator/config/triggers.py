@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, field_validator
+from pydantic import BeforeValidator, Field, field_validator
 
 from simulator.config.errors import did_you_mean, located, shown
 from simulator.config.model import Model
@@ -51,8 +51,8 @@ def _check(rules: Rules, known: dict[str, Rule], names: Iterable[str]) -> Rules:
 class Triggers(Model):
     """By level. What is not named stays as the specification has it; what a CHF answers comes before both."""
 
-    session: Rules = {}
-    rating_group: Rules = {}
+    session: Rules = Field(default_factory=dict)
+    rating_group: Rules = Field(default_factory=dict)
 
     @field_validator("session", mode="after")
     @classmethod

@@ -29,7 +29,9 @@ class Books:
 
     def enter(self, live: LiveSession, records: list[UsageRecord]) -> None:
         """Enter what a charging session left behind."""
-        subscriber = live.function.book.subscriber_identifier(live.session.subscriber)
+        session, messages = live.session, live.session.context.messages
+        subscriber = messages.subscriber_identifier(session.subscriber)
+        key = f"{subscriber}/{messages.charging_name(session.charging_id)}"  # as a CHF that reads the messages names it
         for record in records:
             unit = record.unit
             counters = self._counters
@@ -38,7 +40,7 @@ class Books:
             counters[acknowledged] += record.acknowledged
             line = {
                 "ref": record.reference.decode() or None,
-                "key": f"{subscriber}/{live.session.charging_id}",
+                "key": key,
                 "subscriber": subscriber,
                 "usage": live.usage.name,
                 "operation": live.usage.charging,

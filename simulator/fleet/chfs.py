@@ -20,18 +20,11 @@ class Destination:
     scheme: bytes
     authority: bytes
     root: bytes = b""
-    collection: bytes = b"/nchf-convergedcharging/v3/chargingdata"
-    """Path of the chargingdata collection below the root (TS 32.291 6.1.3.1)."""
 
     @property
     def origin(self) -> bytes:
         """Scheme and authority, as an absolute Location would name them."""
         return self.scheme + b"://" + self.authority.lower()
-
-    @property
-    def resource(self) -> bytes:
-        """Path of the chargingdata collection."""
-        return self.root + self.collection
 
 
 class Chf:

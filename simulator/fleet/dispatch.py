@@ -10,6 +10,7 @@ from simulator.fleet.chfs import Chfs
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.fleet.pace import Pace
 from simulator.fleet.series import Series
+from simulator.fleet.services import message_form
 from simulator.fleet.session import LiveSession
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder
@@ -66,6 +67,7 @@ class Dispatch:
             timeout=int(profile.timeouts.request * NS_PER_S),
             repeats=profile.repeats,
             longest_wait=int(profile.failure.longest_wait * NS_PER_S),
+            marks_repeats=message_form(profile).marks_repeats,
         )
         self.awaiting = 0
         self.most_awaiting = 0

@@ -11,6 +11,8 @@ from hashlib import blake2b
 from struct import Struct
 from typing import Final
 
+from simulator.config.distributions import Distribution, Fixed
+
 KEY_OCTETS: Final = 12
 _QUESTION: Final = Struct("<QQ")
 _INDEX: Final = Struct("<HI")
@@ -20,6 +22,7 @@ _TO_UNIT: Final = 2.0**-53
 class Purpose:
     """What a draw is for: one number each, so that no two draws of a session share their hash."""
 
+    THROTTLE: Final = 0
     MIX: Final = 1
     LENGTH: Final = 2
     BURST: Final = 3
@@ -31,8 +34,10 @@ class Purpose:
     RECIPIENT: Final = 9
     GAP: Final = 10
     THINK: Final = 11
+    DELIVERY: Final = 12
+    GROUP_LENGTH: Final = 13
     JITTER: Final = 14
-    THROTTLE: Final = 15
+    CHANGE: Final = 15
 
 
 def seed_key(seed: int) -> bytes:
@@ -49,6 +54,11 @@ def uniform(key: bytes, purpose: int, index: int = 0) -> float:
     """Return a number in [0, 1)."""
     digest = blake2b(_INDEX.pack(purpose, index), key=key, digest_size=8).digest()
     return (int.from_bytes(digest, "little") >> 11) * _TO_UNIT
+
+
+def draw(law: Distribution, key: bytes, purpose: int, index: int = 0) -> float:
+    """Draw from a law; a fixed value costs no hash."""
+    return law.value if type(law) is Fixed else law.quantile(uniform(key, purpose, index))
 
 
 class Permutation:

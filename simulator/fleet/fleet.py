@@ -23,7 +23,7 @@ from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import LiveSession
-from simulator.fleet.usage import build_usages
+from simulator.fleet.usage import Usage, build_usages
 from simulator.measure import Recorder, key
 from simulator.n40 import ChargingAnswer, End, Request, Trouble
 from simulator.n40.flow import NEVER
@@ -35,6 +35,10 @@ FLAT_OUT_HORIZON: Final = 86_400 * NS_PER_S
 GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED, End.ABORTED)
 Tell = Callable[[str, str], None]
 """Something that a person should know at once: what it is about, and what happened."""
+
+
+def _say_nothing(_subject: str, _text: str) -> None:
+    """Nobody listens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +69,7 @@ class Fleet:
         epoch: int,
         wake: Callable[[int], None],
         on_finished: Callable[[], None],
-        tell: Tell = lambda subject, text: None,
+        tell: Tell = _say_nothing,
     ) -> None:
         self.profile = profile
         self.pace = Pace(t0, profile.pace)
@@ -81,7 +85,8 @@ class Fleet:
             tell=self._on_chf,
         )
         self._tell = tell
-        self._usages = build_usages(profile, self.functions, stamps, destinations[0].resource)
+        self._usages = build_usages(profile, self.functions, stamps, destinations[0].root)
+        self._slots = sum(usage.slots for usage in self._usages)  # of one device
         self._population = Population(profile, seed, share.index, share.workers)
         self._on_finished = on_finished
         self._counters = recorder.counters
@@ -193,7 +198,7 @@ class Fleet:
         self._draining = True
         self._next_start = None
         self._pending = 0
-        lives = [live for live in self._open.values() if live.usage.charging == "SCUR"]
+        lives = [live for live in self._open.values() if live.usage.is_session]
         rate = (self.profile.load.rate or FILL_PER_S) / self._workers
         window = min(timeout // 2, int(len(lives) / rate * NS_PER_S))
         for position, live in enumerate(lives):
@@ -245,7 +250,7 @@ class Fleet:
         return heapq.merge(self._population.open_at_start(), self._population.arrivals(), key=itemgetter(0))
 
     def _begin(self, start: Start, now: int) -> None:
-        """Start one session, unless its time has passed, its subscriber has one of this usage open, or too many are open.
+        """Start one session, unless its time has passed, its subscriber has no more place for this usage, or too many are open.
 
         Sessions that are open from the beginning are no arrivals.
         """
@@ -254,7 +259,7 @@ class Fleet:
         if not start.residual:
             self._counters["arrivals|intended"] += 1
         usage = self._usages[start.usage]
-        slot = start.subscriber * len(self._usages) + start.usage
+        slot = self._free_slot(start.subscriber, usage)
         reason = self._obstacle(start, slot, now)
         if reason:
             self._counters[f"arrivals|dropped|{reason}"] += 1
@@ -265,17 +270,33 @@ class Fleet:
         self._counters[usage.started] += 1
         moment = self.pace.session_time(self.pace.t0 + start.moment)
         session, ends_at = usage.start(
-            start.subscriber, start.number, start.key, moment, self._population.subscribers, residual=start.residual
+            start.subscriber,
+            start.number,
+            start.key,
+            moment,
+            self._population.subscribers,
+            slot % self._slots - usage.first_slot,
+            residual=start.residual,
         )
         function = usage.function(start.subscriber)
-        live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
+        live = LiveSession(session, usage, function, start.number, slot, ends_at, start.key, start.device)
         live.clock = moment
         live.chf = self._chfs.choose(now)
         self._open[start.number] = live
         self._busy.add(slot)
         self._most_open = max(self._most_open, len(self._open))
         session.start(moment)
+        if usage.changes is not None:
+            live.plan_change(moment)
         self._proceed(live, now)
+
+    def _free_slot(self, subscriber: int, usage: Usage) -> int:
+        """A place for one more session of that usage at the device; the last one, which is taken, if there is none."""
+        slot = subscriber * self._slots + usage.first_slot
+        last = slot + usage.slots - 1
+        while slot < last and slot in self._busy:
+            slot += 1
+        return slot
 
     def _obstacle(self, start: Start, slot: int, now: int) -> str:
         """Why a session cannot start, "" if it can."""
@@ -321,13 +342,16 @@ class Fleet:
     def _jump(live: LiveSession) -> None:
         """Flat out: no waiting; a session that would do nothing for a day is over."""
         session = live.session
-        until = min(live.ends_at, live.clock + FLAT_OUT_HORIZON)
+        until = min(live.ends_at, live.change_at, live.clock + FLAT_OUT_HORIZON)
         session.on_time(until)
         if session.outstanding is not None:
             live.clock = max(live.clock, session.outstanding.due)
         elif session.end is None:
             live.clock = until
-            session.stop(until)
+            if until == live.change_at and until < live.ends_at:
+                live.change()
+            else:
+                session.stop(until)
 
     def _see_off(self, live: LiveSession, now: int) -> None:
         self._forget(live)
@@ -380,8 +404,7 @@ class Fleet:
         """What happened to the PDU session while the answer was awaited; return session time at `now`."""
         live.moved = 0
         moment = self._moment(live, now)
-        if moment >= live.ends_at:
-            live.end()
+        live.catch_up(moment)
         return moment
 
     def wait(self, live: LiveSession, moment: int) -> None:

@@ -5,30 +5,38 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 
-from simulator.config import Profile
+from simulator.config import Location, Profile
+from simulator.config.profile import RATS
 from simulator.config.profile import NetworkFunction as NetworkFunctionConfig
 from simulator.fleet.subscribers import SubscriberBook
 from simulator.n40 import NetworkFunctionIdentity
+from simulator.n40.conditions import SERVING_NODE_OF
 
 NAMESPACE = uuid.UUID("5d0f6a3c-3f0e-4f5e-9a55-8e5b6f2f6c01")
 """Instance ids are UUIDs of version 5 under this name, so that a profile always has the same network functions."""
 
-SERVING_NODES = {"NR": "AMF", "EUTRA": "SGW"}
 CALLBACK_PORT = 18_100
 """First port of the notifyUri; each worker has its own."""
 
 
 @dataclass(slots=True, kw_only=True)
 class NetworkFunction:
-    """One instance. `key` names it in figures, `notify_uri` is where the CHF would notify it."""
+    """One instance. `key` names it in figures, `notify_uri` is where the CHF would notify it, `books` its
+    subscribers in the cells of either radio."""
 
     key: str
+    kind: str
     identity: NetworkFunctionIdentity
     serving_node: NetworkFunctionIdentity
     rat: str
-    book: SubscriberBook
+    books: dict[str, SubscriberBook]
     notify_uri: str
     service_centre: str = field(default="")
+
+    @property
+    def book(self) -> SubscriberBook:
+        """The subscribers in the cells of its own radio."""
+        return self.books[self.rat]
 
 
 def build_network_functions(profile: Profile, worker: int) -> dict[str, list[NetworkFunction]]:
@@ -55,16 +63,24 @@ def _instance(profile: Profile, name: str, config: NetworkFunctionConfig, number
     rat = str(config.rat)
     serving = NetworkFunctionIdentity(
         instance_id=str(uuid.uuid5(NAMESPACE, f"{profile.name}/{key}/serving")),
-        node_functionality=SERVING_NODES[rat],
+        node_functionality=SERVING_NODE_OF[rat],
         mcc=mcc,
         mnc=mnc,
     )
     return NetworkFunction(
         key=key,
+        kind=str(config.kind),
         identity=identity,
         serving_node=serving,
         rat=rat,
-        book=SubscriberBook(profile.subscribers, config.location),
+        books={
+            each: SubscriberBook(
+                profile.subscribers,
+                config.location if each == rat else Location.of(each),
+                devices=profile.dialect.uses("device"),
+            )
+            for each in RATS
+        },
         notify_uri=f"http://{identity.address}:{CALLBACK_PORT + worker}/nsmf-callback/n40",
         service_centre=profile.subscribers.first_msisdn[:-4] + "0000",
     )

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from simulator.config import Profile
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet.arrivals import NS_PER_S, arrival_times
-from simulator.fleet.draws import Permutation, Purpose, seed_key, session_key, uniform
-from simulator.fleet.usage import draw, mean_life_s
+from simulator.fleet.draws import Permutation, Purpose, draw, seed_key, session_key, uniform
+from simulator.fleet.usage import mean_life_s
 
 
 class Start(NamedTuple):

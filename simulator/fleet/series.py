@@ -28,9 +28,7 @@ class Series:
         self._codes: dict[str, str] = {}
         for usage in usages:
             operations = (
-                (Operation.CREATE, Operation.UPDATE, Operation.RELEASE)
-                if usage.charging == "SCUR"
-                else (Operation.EVENT,)
+                (Operation.CREATE, Operation.UPDATE, Operation.RELEASE) if usage.is_session else (Operation.EVENT,)
             )
             for operation in operations:
                 for outcome in Outcome:

@@ -8,6 +8,7 @@ from simulator.n40 import ChargingSession, Delivery, OneTimeEvent, Request
 from simulator.n40.flow import NEVER
 
 if TYPE_CHECKING:
+    from simulator.fleet.changes import DueChange
     from simulator.fleet.network_functions import NetworkFunction
     from simulator.fleet.usage import Usage
 
@@ -22,14 +23,17 @@ class LiveSession:
 
     __slots__ = (
         "again_at",
+        "change_at",
         "chf",
         "clock",
         "delivery",
         "device",
         "due",
+        "due_change",
         "ends_at",
         "first_sent",
         "function",
+        "key",
         "moved",
         "number",
         "rebased",
@@ -47,6 +51,7 @@ class LiveSession:
         number: int,
         slot: int,
         ends_at: int,
+        key: bytes,
         device: int = -1,
     ) -> None:
         self.session = session
@@ -55,6 +60,9 @@ class LiveSession:
         self.number = number
         self.slot = slot
         self.ends_at = ends_at
+        self.key = key
+        self.due_change: DueChange | None = None  # the next change of charging conditions
+        self.change_at = NEVER  # and when, in session time
         self.device = device  # in closed mode, the device that starts another session when this one has ended
         self.request: Request | None = None
         self.due = 0
@@ -66,21 +74,44 @@ class LiveSession:
         self.first_sent = 0
         self.clock = 0
 
+    def plan_change(self, started: int) -> None:
+        """Find out when the charging conditions change next; `started` is the session's start."""
+        source = self.usage.changes
+        self.due_change = None if source is None else source.next_change(self.key, self.due_change)
+        self.change_at = NEVER if self.due_change is None else started + self.due_change.moment
+
     def next_deadline(self) -> int:
         """When this session has to be looked at, in session time."""
         deadline = self.session.next_deadline()
+        if self.change_at < deadline:
+            deadline = self.change_at
         return deadline if deadline < self.ends_at else self.ends_at
 
-    def end(self) -> None:
-        """A PDU session whose end passed while an answer was awaited ended at exactly that moment."""
-        self.session.stop(self.ends_at)
-        self.ends_at = NEVER
+    def catch_up(self, now: int) -> None:
+        """What fell due while an answer was awaited happened at exactly its own moment: changes, and the session's end."""
+        while self.change_at <= now and self.change_at < self.ends_at:
+            self.change()
+        if now >= self.ends_at:
+            self.session.stop(self.ends_at)
+            self.ends_at = self.change_at = NEVER
+
+    def change(self) -> None:
+        """The charging conditions change, at the moment when they are due to."""
+        due, session = self.due_change, self.session
+        assert due is not None
+        assert isinstance(session, ChargingSession)
+        moment = self.change_at
+        session.on_time(moment)
+        session.on_change(due.change.triggers, due.change.conditions, due.change.step, moment)
+        self.plan_change(session.started)
 
     def on_time(self, now: int) -> None:
         """Let session time pass; a PDU session that has reached its end is stopped at exactly that moment."""
+        while self.change_at <= now and self.change_at < self.ends_at:
+            self.change()
         if now >= self.ends_at:
             self.session.on_time(self.ends_at)
             self.session.stop(self.ends_at)
-            self.ends_at = NEVER
+            self.ends_at = self.change_at = NEVER
         else:
             self.session.on_time(now)

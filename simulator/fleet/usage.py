@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from simulator.config import Profile
 from simulator.config.distributions import Distribution, Fixed
+from simulator.config.profile import PDU_SESSION_KINDS
 from simulator.config.profile import RatingGroup as RatingGroupConfig
 from simulator.config.profile import Usage as UsageConfig
 from simulator.config.triggers import Trigger
-from simulator.fleet.draws import Purpose, uniform
+from simulator.fleet.changes import ChangeSource
+from simulator.fleet.draws import Purpose, draw, uniform
 from simulator.fleet.network_functions import NetworkFunction
+from simulator.fleet.services import collection, wording
 from simulator.n40 import (
     ChargingSession,
+    EventMessages,
     FailurePolicy,
     Flow,
     GroupSpec,
@@ -24,22 +28,18 @@ from simulator.n40 import (
     Outcome,
     RatingGroup,
     SessionContext,
+    SessionMessages,
     Timestamps,
     Trouble,
 )
 from simulator.n40.event import EventContext
 from simulator.n40.flow import NEVER, NS_PER_S
-from simulator.n40.messages import Bearer, PduSessionMessages, SmsMessages
 from simulator.n40.triggers import GROUP_TRIGGERS, SESSION_TRIGGERS, Category, TriggerSet
 
 SHORTEST_BURST: Final = 1_000_000
 """A burst and its pause last at least a millisecond, so that time always gets on."""
 
 ENDLESS: Final = NEVER >> 1
-FIVE_QI: Final = {"data": 9, "voice": 1}
-VOICE_DNN: Final = "ims"
-FEATURES: Final = {"NR": "C081", "EUTRA": "C085"}
-"""Supported features of TS 32.291 6.1.8: CHFCQM, FilterRuleList, NotifyInfoResponse, ES4xx; with EUTRA also 5GIEPC_CH."""
 
 
 class DrawnTraffic:
@@ -81,20 +81,51 @@ class SeriesKeys:
     response: list[int]
 
 
+class DrawnDelivery:
+    """The traffic of an ECUR: so many messages, the last of which is delivered when the drawn time is over."""
+
+    __slots__ = ("_delivery", "_units")
+
+    def __init__(self, units: Distribution, delivery: Distribution) -> None:
+        self._units = units
+        self._delivery = delivery
+
+    def units(self, key: bytes) -> int:
+        """Return how many messages are sent."""
+        return max(1, round(draw(self._units, key, Purpose.UNITS)))
+
+    def burst(self, key: bytes, index: int) -> tuple[int, int, int]:  # noqa: ARG002
+        """Return one burst, as fast as delivery takes; the number of messages ends it."""
+        duration = max(SHORTEST_BURST, int(draw(self._delivery, key, Purpose.DELIVERY) * NS_PER_S))
+        return ENDLESS, max(1, self.units(key) * 1000 * NS_PER_S // duration), 0
+
+    def first_pause(self, key: bytes) -> int:  # noqa: ARG002
+        """Return 0: delivery begins at once."""
+        return 0
+
+
 class Usage:
-    """One usage of a profile; `start` makes its sessions."""
+    """One usage of a profile; `start` makes its sessions.
+
+    A device has `slots` places for sessions of this usage, which are the places from `first_slot` on of all that it has.
+    """
 
     __slots__ = (
         "_contexts",
+        "_delivery",
         "_groups",
         "_length",
         "_units",
+        "changes",
         "charging",
         "completed",
+        "first_slot",
         "functions",
         "index",
+        "is_session",
         "name",
         "series",
+        "slots",
         "started",
     )
 
@@ -104,29 +135,25 @@ class Usage:
         index: int,
         config: UsageConfig,
         functions: list[NetworkFunction],
-        contexts: list[SessionContext] | list[EventContext],
+        contexts: Sequence[Sequence[SessionContext | EventContext]],
+        first_slot: int,
     ) -> None:
         self.name = name
         self.index = index
         self.charging = str(config.charging)
+        self.is_session = self.charging in ("SCUR", "ECUR")
         self.functions = functions
+        self.slots = config.sessions
+        self.first_slot = first_slot
         self.started = f"sessions|started|{name}"
         self.completed = f"sessions|completed|{name}"
-        self._contexts = contexts
+        self.changes = ChangeSource(config.changes, functions[0].rat) if config.changes else None
+        self._contexts = contexts  # by network function and place
         self._length = config.length
-        self._units = config.units
+        self._units: Distribution = config.units or Fixed(1)
+        self._delivery = None if config.delivery is None else DrawnDelivery(self._units, config.delivery)
         self._groups = [
-            (
-                GroupSpec(
-                    rating_group=group.rating_group,
-                    unit=str(group.unit),
-                    requested=group.requested,
-                    uplink_permille=round((group.uplink_share or 0.0) * 1000),
-                ),
-                DrawnTraffic(group, position),
-                group.volume,
-            )
-            for position, group in enumerate(config.rating_groups)
+            (_spec(group), DrawnTraffic(group, position), group) for position, group in enumerate(config.rating_groups)
         ]
         self.series: dict[tuple[Operation, Outcome], SeriesKeys] = {}
 
@@ -135,34 +162,55 @@ class Usage:
         return self.functions[subscriber % len(self.functions)]
 
     def start(
-        self, subscriber: int, number: int, key: bytes, now: int, subscribers: int, *, residual: bool
+        self, subscriber: int, number: int, key: bytes, now: int, subscribers: int, place: int, *, residual: bool
     ) -> tuple[ChargingSession | OneTimeEvent, int]:
         """Make a session and tell when it ends (session time; NEVER: when its volumes are used).
 
-        `residual` gives it what is left of a session that was found open, instead of a whole one.
+        `place` is the free one among the usage's slots. `residual` gives it what is left of a session that was found open,
+        instead of a whole one.
         """
-        context = self._contexts[subscriber % len(self._contexts)]
+        context = self._contexts[subscriber % len(self._contexts)][place]
         charging_id = number & 0xFFFFFFFF
         if isinstance(context, EventContext):
-            units = max(1, round(_draw(self._units, key, Purpose.UNITS))) if self._units else 1
+            units = max(1, round(draw(self._units, key, Purpose.UNITS)))
             recipient = int(uniform(key, Purpose.RECIPIENT) * subscribers)
             return OneTimeEvent(context, subscriber, charging_id, units, recipient), NEVER
-        groups = []
-        for position, (spec, traffic, volume) in enumerate(self._groups):
-            wanted = NEVER
-            if volume is not None:
-                left = residual and self._length is None
-                wanted = max(1, round(_draw(volume, key, Purpose.VOLUME | position << 4, residual=left)))
-            groups.append(RatingGroup(spec, Flow(traffic, key, now, wanted)))
+        if self._delivery is not None:
+            group = self._message_group(self._delivery, key, now)
+            return ChargingSession(context, subscriber, charging_id, [group]), NEVER
+        groups = [self._session_group(position, key, now, residual=residual) for position in range(len(self._groups))]
         ends_at = NEVER
         if self._length is not None:
             ends_at = now + int(_draw(self._length, key, Purpose.LENGTH, residual=residual) * NS_PER_S)
         return ChargingSession(context, subscriber, charging_id, groups), ends_at
 
+    def _session_group(self, position: int, key: bytes, now: int, *, residual: bool) -> RatingGroup:
+        spec, traffic, config = self._groups[position]
+        wanted = until = NEVER
+        if config.volume is not None:
+            left = residual and self._length is None
+            wanted = max(1, round(_draw(config.volume, key, Purpose.VOLUME | position << 4, residual=left)))
+        if config.length is not None:
+            length = draw(config.length, key, Purpose.GROUP_LENGTH | position << 4)
+            until = now + traffic.first_pause(key) + int(length * NS_PER_S)
+        return RatingGroup(spec, Flow(traffic, key, now, wanted, until))
 
-def draw(law: Distribution, key: bytes, purpose: int, index: int = 0) -> float:
-    """Draw from a law; a fixed value costs no hash."""
-    return law.value if type(law) is Fixed else law.quantile(uniform(key, purpose, index))
+    def _message_group(self, delivery: DrawnDelivery, key: bytes, now: int) -> RatingGroup:
+        """The messages of one ECUR: as many are asked for as will be sent."""
+        units = delivery.units(key)
+        config = self._groups[0][2]
+        spec = GroupSpec(rating_group=config.rating_group, unit="serviceSpecificUnits", requested=units)
+        return RatingGroup(spec, Flow(delivery, key, now, units))
+
+
+def _spec(group: RatingGroupConfig) -> GroupSpec:
+    return GroupSpec(
+        rating_group=group.rating_group,
+        unit=str(group.unit),
+        requested=group.requested,
+        uplink_permille=round((group.uplink_share or 0.0) * 1000),
+        five_qi=group.five_qi or 0,
+    )
 
 
 def _draw(law: Distribution, key: bytes, purpose: int, *, residual: bool = False) -> float:
@@ -187,49 +235,42 @@ def mean_life_s(config: UsageConfig) -> float:
 
 
 def build_usages(
-    profile: Profile, functions: dict[str, list[NetworkFunction]], timestamps: Timestamps, resource: bytes
+    profile: Profile, functions: dict[str, list[NetworkFunction]], timestamps: Timestamps, root: bytes
 ) -> list[Usage]:
-    """Make the usages of a profile, in the profile's order."""
-    usages = []
+    """Make the usages of a profile, in the profile's order; `root` is the path of the API root.
+
+    Every session that a device may have open at a time has a place of its own, and PDU sessions a PDU session id.
+    """
+    usages: list[Usage] = []
+    resource = root + collection(profile)
+    first_slot = pdu_sessions = 0
     for index, (name, config) in enumerate(profile.usages.items()):
         served_by = functions[config.network_function]
-        if config.charging == "SCUR":
-            contexts = [
-                _session_context(profile, config, index, function, timestamps, resource) for function in served_by
+        make = _session_context if config.charging in ("SCUR", "ECUR") else _event_context
+        contexts = [
+            [
+                make(profile, config, function, timestamps, resource, pdu_sessions + each + 1)
+                for each in range(config.sessions)
             ]
-            usages.append(Usage(name, index, config, served_by, contexts))
-        else:
-            events = [_event_context(profile, config, function, timestamps, resource) for function in served_by]
-            usages.append(Usage(name, index, config, served_by, events))
+            for function in served_by
+        ]
+        usages.append(Usage(name, index, config, served_by, contexts, first_slot))
+        first_slot += config.sessions
+        if served_by[0].kind in PDU_SESSION_KINDS:
+            pdu_sessions += config.sessions
     return usages
 
 
 def _session_context(
     profile: Profile,
     config: UsageConfig,
-    index: int,
     function: NetworkFunction,
     timestamps: Timestamps,
     resource: bytes,
+    pdu_session_id: int,
 ) -> SessionContext:
-    bearer = Bearer(
-        dnn=VOICE_DNN if config.service == "voice" else profile.subscribers.dnn,
-        rat=function.rat,
-        slice_id=profile.subscribers.slice.model_dump(exclude_none=True),
-        pdu_session_id=5 + index % 10,
-        five_qi=FIVE_QI[config.service],
-        serving_node=function.serving_node,
-    )
-    messages = PduSessionMessages(
-        function.identity,
-        bearer,
-        function.book.identity,
-        imsi_digits=function.book.imsi_digits,
-        notify_uri=function.notify_uri,
-        supported_features=FEATURES[function.rat],
-    )
     return SessionContext(
-        messages=messages,
+        messages=SessionMessages(wording(profile, config, function, pdu_session_id)),
         timestamps=timestamps,
         resource=resource,
         retry_after=int(profile.backoff * NS_PER_S),
@@ -238,6 +279,9 @@ def _session_context(
         failure=failure_policy(profile),
         session_triggers=trigger_set(SESSION_TRIGGERS, profile.triggers.session),
         group_triggers=trigger_set(GROUP_TRIGGERS, profile.triggers.rating_group),
+        first_sequence=profile.dialect.first_sequence,
+        counts_containers=profile.dialect.local_sequence == "counting",
+        create_without_units=config.create_without_units,
     )
 
 
@@ -274,21 +318,19 @@ def trigger_set(defaults: TriggerSet, rules: Mapping[str, Trigger]) -> TriggerSe
 
 
 def _event_context(
-    profile: Profile, config: UsageConfig, function: NetworkFunction, timestamps: Timestamps, resource: bytes
+    profile: Profile,
+    config: UsageConfig,
+    function: NetworkFunction,
+    timestamps: Timestamps,
+    resource: bytes,
+    pdu_session_id: int,
 ) -> EventContext:
-    messages = SmsMessages(
-        function.identity,
-        function.book.identity,
-        rat=function.rat,
-        event_type=str(config.charging),
-        service_centre=function.service_centre,
-        imsi_digits=function.book.imsi_digits,
-    )
     return EventContext(
-        messages=messages,
+        messages=EventMessages(wording(profile, config, function, pdu_session_id)),
         timestamps=timestamps,
         resource=resource,
         rating_group=config.rating_groups[0].rating_group,
         immediate=config.charging == "IEC",
         failure=failure_policy(profile),
+        first_sequence=profile.dialect.first_sequence,
     )

@@ -9,12 +9,14 @@ from simulator.n40.delivery import Delivery, DeliveryPolicy
 from simulator.n40.event import OneTimeEvent
 from simulator.n40.failure import FailurePolicy, Handling, Trouble
 from simulator.n40.flow import Flow, TrafficSource
-from simulator.n40.messages import NetworkFunctionIdentity, PduSessionMessages, SmsMessages
+from simulator.n40.identities import NetworkFunctionIdentity
+from simulator.n40.messages import EventMessages, SessionMessages
 from simulator.n40.rating_group import GroupSpec, RatingGroup
 from simulator.n40.request import Operation, Request
 from simulator.n40.session import ChargingSession, SessionContext
 from simulator.n40.timestamps import Timestamps
 from simulator.n40.usage_record import End, UsageRecord
+from simulator.n40.wording import Wording
 
 __all__ = [
     "Action",
@@ -23,6 +25,7 @@ __all__ = [
     "Delivery",
     "DeliveryPolicy",
     "End",
+    "EventMessages",
     "FailurePolicy",
     "Flow",
     "GroupSpec",
@@ -31,14 +34,14 @@ __all__ = [
     "OneTimeEvent",
     "Operation",
     "Outcome",
-    "PduSessionMessages",
     "RatingGroup",
     "Request",
     "SessionContext",
-    "SmsMessages",
+    "SessionMessages",
     "Timestamps",
     "TrafficSource",
     "Trouble",
     "UsageRecord",
+    "Wording",
     "read_answer",
 ]

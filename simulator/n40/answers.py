@@ -95,8 +95,9 @@ class ChargingAnswer:
     def may_have_charged(self) -> bool:
         """Whether the CHF may have charged what this answer does not confirm.
 
-        An answer of 3xx, 401 or 429 says that its request was not processed (RFC 9110 15.4, RFC 6585 4), and so does a refusal; any
-        other failure says nothing. Where it answers a repeat, an earlier attempt may have been charged, whatever it says.
+        An answer of 3xx, 401 or 429 says that its request was not processed (RFC 9110 15.4, 15.5.2, RFC 6585 4), and so does a
+        refusal; any other failure says nothing. Where it answers a repeat, an earlier attempt may have been charged, whatever it
+        says.
         """
         unprocessed = self.status in (401, 429) or 300 <= self.status < 400
         return self.repeats > 0 or (self.action is _FAILURE and not unprocessed)

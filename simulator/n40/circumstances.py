@@ -10,7 +10,7 @@ from simulator.n40.rating_group import RatingGroup
 from simulator.n40.triggers import CHANGES, DEFERRED, IMMEDIATE, OFF, TriggerSet, fired
 
 if TYPE_CHECKING:
-    from simulator.n40.messages import PduSessionMessages
+    from simulator.n40.messages import SessionMessages
 
 NOTHING: Final = b""
 
@@ -25,7 +25,7 @@ class Circumstances:
         "changes", "failover", "fired", "handling", "inactivity", "limits_from", "messages", "step", "time_at", "triggers",
     )  # fmt: skip
 
-    def __init__(self, messages: PduSessionMessages, triggers: TriggerSet, now: int) -> None:
+    def __init__(self, messages: SessionMessages, triggers: TriggerSet, now: int) -> None:
         self.messages = messages
         self.step = 0
         self.fired = NOTHING

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
 
+from simulator.n40 import triggers
 from simulator.n40.answers import Action, ChargingAnswer, Outcome, trouble_of_answer
+from simulator.n40.conditions import Conditions
 from simulator.n40.failure import NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER
-from simulator.n40.messages import Conditions, SmsMessages
+from simulator.n40.messages import EventMessages
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
 from simulator.n40.usage_record import End, UsageRecord
-
-SENT: Final = b'[{"triggerType":"FINAL","triggerCategory":"IMMEDIATE_REPORT"}]'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventContext:
     """What the events of one usage at one SMSF share; `immediate` is IEC, otherwise PEC."""
 
-    messages: SmsMessages
+    messages: EventMessages
     timestamps: Timestamps
     resource: bytes
     rating_group: int
@@ -99,22 +98,22 @@ class OneTimeEvent:
         """Ask to debit (IEC), or report what was sent (PEC)."""
         context = self.context
         stamp = context.timestamps.stamp(now)
-        if context.immediate:
-            units = b'{"ratingGroup":%d,"requestedUnit":{"serviceSpecificUnits":%d}}' % (
-                context.rating_group,
-                self.units,
-            )
-        else:
-            units = (
-                b'{"ratingGroup":%d,"usedUnitContainer":[{"triggers":%b,"triggerTimestamp":"%b","serviceSpecificUnits":%d,'
-                b'"eventTimeStamps":["%b"],"localSequenceNumber":1}]}'
-                % (context.rating_group, SENT, stamp, self.units, stamp)
-            )
+        units = self._debit() if context.immediate else self._report(stamp)
         body = context.messages.event(
             self.subscriber, self.charging_id, self.recipient, stamp, context.first_sequence, units, self.units
         )
         self.outstanding = Request(0, Operation.EVENT, now, context.first_sequence, context.resource, body)
         self._unsent = True
+
+    def _debit(self) -> bytes:
+        requested = b'"requestedUnit":{"serviceSpecificUnits":%d}' % self.units
+        return self.context.messages.usage(self.context.rating_group, requested, b"")
+
+    def _report(self, stamp: bytes) -> bytes:
+        messages = self.context.messages
+        amount = messages.sent(self.units, stamp)
+        container = messages.container(b"OFFLINE_CHARGING", triggers.FINAL, stamp, amount, 1, b"")
+        return messages.usage(self.context.rating_group, b"", container)
 
     def on_time(self, now: int) -> None:
         """Nothing happens by itself."""

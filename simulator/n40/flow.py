@@ -26,19 +26,20 @@ class Flow:
 
     Units accumulate as floor(rate x time) over all bursts, so that a crossing has one exact moment and one exact count, however
     late the clock is looked at. A flow whose quota is used up stands still inside its burst; a pause runs on by itself.
-    `volume` is what the flow wants in all (NEVER: no bound).
+    `volume` is what the flow wants in all, `until` the moment after which it has no traffic (NEVER: no bound).
     """
 
     __slots__ = (
         "active", "active_ns", "base", "clock", "elapsed", "first_use", "index", "key", "last_use", "length", "rate", "source",
-        "used", "volume",
+        "until", "used", "volume",
     )  # fmt: skip
 
-    def __init__(self, source: TrafficSource, key: bytes, now: int, volume: int = NEVER) -> None:
+    def __init__(self, source: TrafficSource, key: bytes, now: int, volume: int = NEVER, until: int = NEVER) -> None:
         self.source = source
         self.key = key
         self.clock = now
         self.volume = volume
+        self.until = until
         self.used = 0  # units since the flow began
         self.active_ns = 0  # time with traffic before this burst
         self.first_use = NEVER  # moments of the first and last use in this container
@@ -83,7 +84,11 @@ class Flow:
         return end
 
     def reaches(self, limit: int, busy_limit: int = NEVER) -> int:
-        """When to look again: a limit reached, or the end of this burst and its pause; NEVER while standing still."""
+        """When to look again: a limit reached, the end of this burst and its pause, or of all; NEVER while standing still."""
+        moment = self._reaches(limit, busy_limit)
+        return moment if moment < self.until or moment == NEVER else self.until
+
+    def _reaches(self, limit: int, busy_limit: int) -> int:
         elapsed = self.elapsed
         if elapsed >= self.active:
             return self.clock + self.length - elapsed if self.used < self.volume else NEVER
@@ -111,6 +116,9 @@ class Flow:
 
     def advance(self, now: int, limit: int, busy_limit: int = NEVER) -> None:
         """Let traffic run until `now`, using no more than `limit` units and `busy_limit` ns of traffic in all."""
+        if now >= self.until:
+            self._advance_to_end(now, limit, busy_limit)
+            return
         left = now - self.clock
         self.clock = now
         if limit > self.volume:
@@ -125,6 +133,14 @@ class Flow:
                 self.elapsed, self.used, self.last_use = elapsed, used, now
                 return
         self._advance_stepwise(now, left, limit, busy_limit)
+
+    def _advance_to_end(self, now: int, limit: int, busy_limit: int) -> None:
+        """Its time is over: nothing is used after `until`."""
+        until, self.until = self.until, NEVER
+        if until > self.clock:
+            self.advance(until, limit, busy_limit)
+        self.end()
+        self.clock = now
 
     def _advance_stepwise(self, now: int, left: int, limit: int, busy_limit: int) -> None:
         """The same from burst to burst and up to a limit, `left` ns in all."""

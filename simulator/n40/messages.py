@@ -7,95 +7,21 @@ time, so that nothing is kept per session.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import orjson
+from simulator.n40.conditions import USUAL, Conditions
+from simulator.n40.identities import IDENTITY, Identity
+from simulator.n40.request import Operation
+from simulator.n40.template import Document, Slot, Template, compile_template
+from simulator.n40.wording import Wording
 
-PduIdentity = tuple[int, int, bytes, bytes, int, int, int, int]
-Identity = tuple[int, PduIdentity]
-"""A subscriber: IMSI, then MSISDN, IMEISV, TAC and cell (hexadecimal digits), the last three octets of its IPv4 address, the
-end of its IPv6 address."""
+MAX_VARIANTS: Final = 64
+"""Conditions for which the messages of one usage stay rendered at the same time."""
 
-ARP: Final = {"priorityLevel": 8, "preemptCap": "NOT_PREEMPT", "preemptVuln": "PREEMPTABLE"}
-
-
-def _json(value: Any) -> bytes:
-    """JSON that can stand inside a formatting template."""
-    return orjson.dumps(value).replace(b"%", b"%%")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NetworkFunctionIdentity:
-    """nfConsumerIdentification: who sends (TS 32.291 6.1.6.2.1.4). `node_functionality` is SMF, PGW_C_SMF, SMSF, ..."""
-
-    instance_id: str
-    node_functionality: str
-    mcc: str
-    mnc: str
-    address: str = ""
-    fqdn: str = ""
-
-    @property
-    def plmn(self) -> dict[str, str]:
-        """PlmnId of TS 29.571."""
-        return {"mcc": self.mcc, "mnc": self.mnc}
-
-    def render(self) -> bytes:
-        """Return the JSON object."""
-        fields: dict[str, Any] = {"nFName": self.instance_id}
-        if self.address:
-            fields["nFIPv4Address"] = self.address
-        if self.fqdn:
-            fields["nFFqdn"] = self.fqdn
-        return _json(fields | {"nFPLMNID": self.plmn, "nodeFunctionality": self.node_functionality})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bearer:
-    """What a PDU session of a usage looks like. `rat` is NR or EUTRA; `slice_id` S-NSSAI as {"sst": 1, "sd": "000001"}."""
-
-    dnn: str
-    rat: str
-    slice_id: dict[str, Any]
-    pdu_session_id: int
-    five_qi: int
-    serving_node: NetworkFunctionIdentity
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
-    """Placeholder."""
-
-    rat: str = ""
-
-
-def _location(rat: str, plmn: dict[str, str]) -> bytes:
-    """UserLocation template; takes TAC and cell."""
-    network = _json(plmn)
-    if rat == "EUTRA":
-        form = b'{"eutraLocation":{"tai":{"plmnId":%b,"tac":"%%b"},"ecgi":{"plmnId":%b,"eutraCellId":"%%b"}}}'
-    else:
-        form = b'{"nrLocation":{"tai":{"plmnId":%b,"tac":"%%b"},"ncgi":{"plmnId":%b,"nrCellId":"%%b"}}}'
-    return form % (network, network)
-
-
-def _head(function: NetworkFunctionIdentity, imsi_digits: int) -> bytes:
-    """Template of the fields that every request begins with; takes IMSI, time stamp and sequence number."""
-    return (
-        b'{"subscriberIdentifier":"imsi-%%0%dd","nfConsumerIdentification":%b,"invocationTimeStamp":"%%b",'
-        b'"invocationSequenceNumber":%%d,' % (imsi_digits, function.render())
-    )
-
-
-CONTAINER: Final = (
-    b'{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",%b,"localSequenceNumber":%d%b}'
-)
-"""Template of one usedUnitContainer; takes indicator, triggers, time stamp, the amounts, the local sequence number and
-pDUContainerInformation."""
-VOLUMES: Final = b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d'
-"""Template of the amounts of a volume."""
+SESSION: Final = ("charging_id", "stamp", "sequence", "units", "started", "triggers", *IDENTITY)
+EVENT: Final = ("charging_id", "stamp", "sequence", "units", "started", "messages", "peer", *IDENTITY[:-1])
+CONTAINER: Final = ("first", "last", "five_qi", *IDENTITY)
+"""Names of the arguments, in their order."""
 
 
 def marked_as_repeat(body: bytes) -> bytes:
@@ -103,116 +29,134 @@ def marked_as_repeat(body: bytes) -> bytes:
     return b'{"retransmissionIndicator":true,' + body[1:]
 
 
-class PduSessionMessages:
-    """Create, Update and Release of charging sessions for PDU sessions of one usage at one network function.
+def _compiled(document: Document, names: tuple[str, ...]) -> Template:
+    return compile_template(document, {name: place for place, name in enumerate(names)})
 
-    `identify` turns a subscriber's number into its `Identity`.
+
+class UnitReports:
+    """multipleUnitUsage and usedUnitContainer in the form of a wording."""
+
+    __slots__ = ("_empty", "_full", "_named", "_pick_subscriber", "_subscriber", "_zero", "identify", "wording")
+
+    def __init__(self, wording: Wording) -> None:
+        self.wording = wording
+        self.identify = wording.identify[wording.service.rat]
+        self._named = wording.names_sessions
+        subscriber = wording.document(Operation.CREATE, USUAL).get("subscriberIdentifier", Slot(b'""', ()))
+        text, self._pick_subscriber = _compiled({"": subscriber}, IDENTITY)
+        self._subscriber = text[len(b'{"":"') : -len(b'"}')]
+        form = wording.form
+        self._full = form.full_containers
+        names = {group: unit.encode() for group, unit in wording.units.items()}
+        self._zero: dict[int, bytes] = {}
+        self._empty: dict[int, bytes] = {}
+        if form.request_zero:
+            self._zero = {group: b'"requestedUnit":{"%b":0}' % unit for group, unit in names.items()}
+        if form.create_containers:
+            self._empty = {group: b'{"localSequenceNumber":1,"%b":0}' % unit for group, unit in names.items()}
+
+    def usage(self, rating_group: int, requested: bytes, containers: bytes) -> bytes:
+        """Render one multipleUnitUsage from the member requestedUnit and the containers; both may be empty."""
+        if self._zero and not requested:
+            requested = self._zero.get(rating_group, b"")
+        if self._empty and not containers:
+            containers = self._empty.get(rating_group, b"")
+        if not containers:
+            comma = b"," if requested else b""
+            return b'{"ratingGroup":%d%b%b}' % (rating_group, comma, requested)
+        if not requested:
+            return b'{"ratingGroup":%d,"usedUnitContainer":[%b]}' % (rating_group, containers)
+        return b'{"ratingGroup":%d,%b,"usedUnitContainer":[%b]}' % (rating_group, requested, containers)
+
+    def container(
+        self, indicator: bytes, triggers: bytes, stamp: bytes, amount: bytes, local_sequence: int, information: bytes
+    ) -> bytes:
+        """Render one usedUnitContainer; `information` brings its comma."""
+        if not self._full:
+            return b'{"localSequenceNumber":%d,%b}' % (local_sequence, amount)
+        return (
+            b'{"quotaManagementIndicator":"%b","triggers":%b,"triggerTimestamp":"%b",%b,"localSequenceNumber":%d%b}'
+            % (indicator, triggers, stamp, amount, local_sequence, information)
+        )
+
+    def volume(self, seconds: int, octets: int, uplink: int) -> bytes:
+        """Render the amounts of a volume, with the seconds of traffic in which it was used."""
+        if not self._full:
+            return b'"totalVolume":%d' % octets
+        return b'"time":%d,"totalVolume":%d,"uplinkVolume":%d,"downlinkVolume":%d' % (
+            seconds,
+            octets,
+            uplink,
+            octets - uplink,
+        )
+
+    def sent(self, units: int, stamp: bytes) -> bytes:
+        """Render the amount of an event that has happened."""
+        if not self._full:
+            return b'"serviceSpecificUnits":%d' % units
+        return b'"serviceSpecificUnits":%d,"eventTimeStamps":["%b"]' % (units, stamp)
+
+    def subscriber_identifier(self, number: int) -> str:
+        """Return subscriberIdentifier, "" where messages hold none."""
+        return (self._subscriber % self._pick_subscriber(self.identify(number))).decode()
+
+    def charging_name(self, charging_id: int) -> str:
+        """Return what the CHF takes as the name of a charging session, "" where messages hold none."""
+        return self.wording.service.name(charging_id) if self._named else ""
+
+
+class SessionMessages(UnitReports):
+    """Create, Update and Release of the charging sessions of one usage at one network function, in some conditions.
+
+    `identify` turns a subscriber's number into its `Identity`, in cells of the radio that serves in these conditions.
     """
 
-    __slots__ = ("_create", "_information", "_release", "_update", "identify")
+    __slots__ = (
+        "_create", "_five_qi", "_information", "_pick_create", "_pick_information", "_pick_release", "_pick_update", "_release",
+        "_update", "_variants",
+    )  # fmt: skip
 
     def __init__(
         self,
-        function: NetworkFunctionIdentity,
-        bearer: Bearer,
-        identify: Callable[[int], Identity],
-        *,
-        imsi_digits: int = 15,
-        notify_uri: str,
-        supported_features: str = "",
+        wording: Wording,
+        conditions: Conditions = USUAL,
+        variants: dict[Conditions, SessionMessages] | None = None,
     ) -> None:
-        self.identify = identify
-        head = _head(function, imsi_digits)
-        notify = b'"notifyUri":' + _json(notify_uri)[:-1] + b'/%d",'
-        features = b'"supportedFeatures":%b,' % _json(supported_features) if supported_features else b""
-        location = _location(bearer.rat, function.plmn)
-        pdu = self._pdu_session(function, bearer, location)
-        self._create = head + notify + features + b"%b" + pdu.replace(b"@", b',"startTime":"%b"')
-        self._update = head + notify + b"%b" + pdu.replace(b"@", b"")
-        self._release = head + b"%b" + pdu.replace(b"@", b',"startTime":"%b","stopTime":"%b"')
-        self._information = self._container_information(bearer, location)
+        UnitReports.__init__(self, wording)
+        self._variants = {} if variants is None else variants
+        self._variants[conditions] = self
+        self.identify = wording.identify[conditions.rat or wording.service.rat]
+        self._create, self._pick_create = _compiled(wording.document(Operation.CREATE, conditions), SESSION)
+        self._update, self._pick_update = _compiled(wording.document(Operation.UPDATE, conditions), SESSION)
+        self._release, self._pick_release = _compiled(wording.document(Operation.RELEASE, conditions), SESSION)
+        container = wording.service.container(conditions) if wording.form.full_containers else None
+        self._five_qi = 0 if container is None else container.five_qi
+        document = {} if container is None else {"pDUContainerInformation": container.document}
+        text, self._pick_information = _compiled(document, CONTAINER)
+        self._information = b"," + text[1:-1] if container else b""
 
-    @staticmethod
-    def _pdu_session(function: NetworkFunctionIdentity, bearer: Bearer, location: bytes) -> bytes:
-        """Template of pDUSessionChargingInformation; `@` marks where start and stop times go."""
-        serving = {
-            "nFPLMNID": bearer.serving_node.plmn,
-            "nodeFunctionality": bearer.serving_node.node_functionality,
-            "nFName": bearer.serving_node.instance_id,
-        }
-        before = {
-            "networkSlicingInfo": {"sNSSAI": bearer.slice_id},
-            "pduSessionID": bearer.pdu_session_id,
-            "pduType": "IPV4V6",
-            "sscMode": "SSC_MODE_1",
-            "hPlmnId": function.plmn,
-            "ratType": bearer.rat,
-            "dnnId": bearer.dnn,
-            "dnnSelectionMode": "VERIFIED",
-            "chargingCharacteristics": "0800",
-            "chargingCharacteristicsSelectionMode": "HOME_DEFAULT",
-            "authorizedQoSInformation": {"5qi": bearer.five_qi, "arp": ARP},
-            "authorizedSessionAMBR": {"uplink": "100 Mbps", "downlink": "1 Gbps"},
-            "servingNetworkFunctionID": {"servingNetworkFunctionInformation": serving},
-            "servingCNPlmnId": function.plmn,
-        }
-        address = (
-            b'"pduAddress":{"pduIPv4Address":"10.%d.%d.%d","pduIPv6AddresswithPrefix":"2001:db8::%x",'
-            b'"pduAddressprefixlength":64,"iPv4dynamicAddressFlag":true}'
-        )
-        return (
-            b'"pDUSessionChargingInformation":{"chargingId":%d,"userInformation":{"servedGPSI":"msisdn-%d",'
-            b'"servedPEI":"imeisv-%016d","unauthenticatedFlag":false},"userLocationinfo":'
-            + location
-            + b',"uetimeZone":"+00:00",'
-            b'"pduSessionInformation":' + _json(before).replace(b"@", b"\\u0040")[:-1] + b"," + address + b"@}}}"
-        )
-
-    @staticmethod
-    def _container_information(bearer: Bearer, location: bytes) -> bytes:
-        """Template of pDUContainerInformation; takes first and last use, TAC and cell."""
-        qos = {"qosId": "1", "5qi": bearer.five_qi, "arp": ARP}
-        return (
-            b',"pDUContainerInformation":{"timeofFirstUsage":"%b","timeofLastUsage":"%b","rATType":"'
-            + bearer.rat.encode()
-            + b'","userLocationInformation":'
-            + location
-            + b',"qoSInformation":'
-            + _json(qos)
-            + b"}"
-        )
-
-    def under(self, conditions: Conditions) -> PduSessionMessages:
-        return self
-
-    @staticmethod
-    def usage(rating_group: int, requested: bytes, containers: bytes) -> bytes:
-        """One multipleUnitUsage."""
-        if containers:
-            if requested:
-                return b'{"ratingGroup":%d,%b,"usedUnitContainer":[%b]}' % (rating_group, requested, containers)
-            return b'{"ratingGroup":%d,"usedUnitContainer":[%b]}' % (rating_group, containers)
-        return (
-            b'{"ratingGroup":%d,%b}' % (rating_group, requested) if requested else b'{"ratingGroup":%d}' % rating_group
-        )
-
-    @staticmethod
-    def container(
-        indicator: bytes, triggers: bytes, stamp: bytes, amount: bytes, local_sequence: int, information: bytes
-    ) -> bytes:
-        """One usedUnitContainer."""
-        return CONTAINER % (indicator, triggers, stamp, amount, local_sequence, information)
+    def under(self, conditions: Conditions) -> SessionMessages:
+        """The same messages in other charging conditions; rendered once, and kept while there are not too many."""
+        variants = self._variants
+        variant = variants.get(conditions)
+        if variant is None:
+            if len(variants) >= MAX_VARIANTS:
+                usual = variants[USUAL]
+                variants.clear()
+                variants[USUAL] = usual
+            variant = SessionMessages(self.wording, conditions, variants)
+        return variant
 
     def create(
-        self, identity: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
+        self, who: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
     ) -> bytes:
         """`units` is what `multipleUnitUsage` holds, without the brackets; empty: a Create without it."""
-        imsi, pdu = identity
-        return self._create % (imsi, stamp, sequence, charging_id, _usage(units), charging_id, *pdu, stamp)
+        own = (charging_id, stamp, sequence, _usage(units), started, b"")
+        return self._create % self._pick_create(own + who)
 
     def update(
         self,
-        identity: Identity,
+        who: Identity,
         charging_id: int,
         stamp: bytes,
         sequence: int,
@@ -220,21 +164,13 @@ class PduSessionMessages:
         units: bytes,
         started: bytes,
     ) -> bytes:
-        """Render an Update with the usage and requests of its rating groups."""
-        imsi, pdu = identity
-        return self._update % (
-            imsi,
-            stamp,
-            sequence,
-            charging_id,
-            _triggers(triggers) + _usage(units),
-            charging_id,
-            *pdu,
-        )
+        """Render an Update; `triggers` is the list at its top, with its brackets, or empty. `started`: when the session began."""
+        own = (charging_id, stamp, sequence, _usage(units), started, _triggers(triggers))
+        return self._update % self._pick_update(own + who)
 
     def release(
         self,
-        identity: Identity,
+        who: Identity,
         charging_id: int,
         stamp: bytes,
         sequence: int,
@@ -242,73 +178,39 @@ class PduSessionMessages:
         units: bytes,
         started: bytes,
     ) -> bytes:
-        """Render a Release with the last usage; `started` is when the PDU session began."""
-        imsi, pdu = identity
-        return self._release % (
-            imsi,
-            stamp,
-            sequence,
-            _triggers(triggers) + _usage(units),
-            charging_id,
-            *pdu,
-            started,
-            stamp,
-        )
+        """Render a Release with the last usage."""
+        own = (charging_id, stamp, sequence, _usage(units), started, _triggers(triggers))
+        return self._release % self._pick_release(own + who)
 
-    def container_information(self, identity: Identity, first: bytes, last: bytes) -> bytes:
-        """pDUContainerInformation as of this moment, with the comma before it."""
-        pdu = identity[1]
-        return self._information % (first, last, pdu[2], pdu[3])
-
-
-def _triggers(triggers: bytes) -> bytes:
-    return b'"triggers":' + triggers + b"," if triggers else b""
+    def container_information(self, who: Identity, first: bytes, last: bytes, five_qi: int = 0) -> bytes:
+        """pDUContainerInformation as of this moment, with the comma before it; `five_qi` of a bearer of its own."""
+        if not self._information:
+            return b""
+        own = (first, last, five_qi or self._five_qi)
+        return self._information % self._pick_information(own + who)
 
 
 def _usage(units: bytes) -> bytes:
-    return b'"multipleUnitUsage":[' + units + b"]," if units else b""
+    return b',"multipleUnitUsage":[' + units + b"]" if units else b""
 
 
-class SmsMessages:
+def _triggers(triggers: bytes) -> bytes:
+    return b',"triggers":' + triggers if triggers else b""
+
+
+class EventMessages(UnitReports):
     """One-time events of an SMSF (TS 32.274 by way of TS 32.290): IEC before, PEC after a short message was handled."""
 
-    __slots__ = ("_event", "identify")
+    __slots__ = ("_event", "_pick_event")
 
-    def __init__(
-        self,
-        function: NetworkFunctionIdentity,
-        identify: Callable[[int], Identity],
-        *,
-        rat: str,
-        event_type: str,
-        service_centre: str,
-        imsi_digits: int = 15,
-    ) -> None:
-        self.identify = identify
-        imsi = b"imsi-%%0%dd" % imsi_digits
-        self._event = (
-            _head(function, imsi_digits)
-            + b'"oneTimeEvent":true,"oneTimeEventType":"'
-            + event_type.encode()
-            + b'","multipleUnitUsage":[%b],"sMSChargingInformation":{"originatorInfo":{"originatorSUPI":"'
-            + imsi
-            + b'","originatorGPSI":"msisdn-%d"},"recipientInfo":[{"recipientGPSI":"msisdn-%d"}],'
-            b'"userEquipmentInfo":"imeisv-%016d",'
-            b'"userLocationinfo":'
-            + _location(rat, function.plmn)
-            + b',"uetimeZone":"+00:00","rATType":"'
-            + rat.encode()
-            + b'","sMSCAddress":'
-            + _json(service_centre)
-            + b',"sMMessageType":"SUBMISSION","submissionTime":"%b","numberofMessagesSent":%d,"messageReference":"%d"}}'
-        )
+    def __init__(self, wording: Wording) -> None:
+        UnitReports.__init__(self, wording)
+        self._event, self._pick_event = _compiled(wording.document(Operation.EVENT, USUAL), EVENT)
 
     def event(
         self, subscriber: int, reference: int, recipient: int, stamp: bytes, sequence: int, units: bytes, messages: int
     ) -> bytes:
         """Render the event; `reference` is its message reference, `recipient` the subscriber number of who receives it."""
-        imsi, (msisdn, imeisv, tac, cell, *_) = self.identify(subscriber)
-        to = self.identify(recipient)[1][0]
-        return self._event % (
-            imsi, stamp, sequence, units, imsi, msisdn, to, imeisv, tac, cell, stamp, messages, reference,
-        )  # fmt: skip
+        to = self.identify(recipient)[1]
+        own = (reference, stamp, sequence, _usage(units), stamp, messages, to)
+        return self._event % self._pick_event(own + self.identify(subscriber))

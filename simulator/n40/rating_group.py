@@ -25,13 +25,15 @@ class GroupSpec:
     """What all sessions of a usage share about one rating group.
 
     `unit` is `totalVolume` (octets), `time` (s) or `serviceSpecificUnits`; `requested` how many units each request asks for,
-    None to let the CHF choose; `uplink_permille` the uplink share of a volume.
+    None to let the CHF choose; `uplink_permille` the uplink share of a volume; `five_qi` that of a bearer of its own, 0 for
+    the default bearer.
     """
 
     rating_group: int
     unit: str
     requested: int | None = None
     uplink_permille: int = 100
+    five_qi: int = 0
     requested_unit: bytes = field(init=False)
     """The JSON member; an empty one lets the CHF choose."""
     threshold: str = field(init=False)

@@ -8,10 +8,12 @@ from typing import Final
 from simulator.n40 import triggers
 from simulator.n40.answers import Action, ChargingAnswer, Outcome, trouble_of_answer
 from simulator.n40.circumstances import Circumstances, volume_used
+from simulator.n40.conditions import Conditions
 from simulator.n40.failure import HANDLINGS, MAX_CONTINUED, NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER, NS_PER_S
 from simulator.n40.grants import GroupAnswer, Success
-from simulator.n40.messages import VOLUMES, Conditions, Identity, PduSessionMessages
+from simulator.n40.identities import Identity
+from simulator.n40.messages import SessionMessages
 from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
@@ -52,7 +54,7 @@ class SessionContext:
     `counts_containers` is False where localSequenceNumber is always 1.
     """
 
-    messages: PduSessionMessages
+    messages: SessionMessages
     timestamps: Timestamps
     resource: bytes
     retry_after: int = 30 * NS_PER_S
@@ -611,9 +613,9 @@ class ChargingSession:
         circumstances = self.circumstances
         if circumstances is None:
             return self.context.messages.identify(self.subscriber)
-        return circumstances.messages.identify(self.subscriber)
+        return circumstances.messages.identify(self.subscriber, circumstances.step)
 
-    def _messages(self) -> PduSessionMessages:
+    def _messages(self) -> SessionMessages:
         circumstances = self.circumstances
         return self.context.messages if circumstances is None else circumstances.messages
 
@@ -714,7 +716,7 @@ class ChargingSession:
         stamp: bytes,
         now: int,
         who: Identity,
-        messages: PduSessionMessages,
+        messages: SessionMessages,
     ) -> bytes:
         """One multipleUnitUsage: containers with what was used since the last report, and a request for more."""
         if group.flow.clock != now:
@@ -742,7 +744,7 @@ class ChargingSession:
         return messages.usage(group.spec.rating_group, requested, containers)
 
     def _container(
-        self, group: RatingGroup, trigger: bytes, stamp: bytes, who: Identity, messages: PduSessionMessages
+        self, group: RatingGroup, trigger: bytes, stamp: bytes, who: Identity, messages: SessionMessages
     ) -> bytes:
         """What was used since the last container, which ends here."""
         flow, spec = group.flow, group.spec
@@ -752,13 +754,15 @@ class ChargingSession:
         if spec.unit == "totalVolume":
             seconds = group.take_busy()
             uplink = units * spec.uplink_permille // 1000
-            amount = VOLUMES % (seconds, units, uplink, units - uplink)
+            amount = messages.volume(seconds, units, uplink)
         else:
             amount = b'"%b":%d' % (spec.unit.encode(), units)
         information = b""
         if flow.first_use != NEVER:
             stamps = self.context.timestamps
-            information = messages.container_information(who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use))
+            information = messages.container_information(
+                who, stamps.stamp(flow.first_use), stamps.stamp(flow.last_use), spec.five_qi
+            )
             flow.first_use = NEVER  # the next container begins
         indicator = b"ONLINE_CHARGING"
         if group.state is _OFFLINE:

@@ -31,11 +31,11 @@ def run(
 ) -> Result:
     """Run a profile and return what was found.
 
-    `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and
-    `duration` is one of them (neither changes a checked profile). `target` is the CHF's
-    API root (`http://host:port` speaks HTTP/2 with prior knowledge, `https://` negotiates it), or several in order of
-    priority; without one the embedded sandbox is charged. Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where
-    the run cannot be done; both messages are for people.
+    `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and `duration` is one of
+    them (neither changes a checked profile). `target` is the API root of the CHF (`http://host:port` speaks HTTP/2 with prior
+    knowledge, `https://` negotiates it), or those of several in order of priority; without one the embedded sandbox is charged.
+    Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where the run cannot be done;
+    both messages are for people.
     """
     import anyio  # noqa: PLC0415
 

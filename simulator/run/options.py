@@ -56,9 +56,9 @@ class Silence:
 class RunOptions:
     """A run in full.
 
-    `targets` are the API roots of the CHFs in order of priority, none for the embedded sandbox. `ledger` is where the books of a foreign CHF can be read:
-    the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind, None for nothing.
-    `handle_signals` lets Ctrl-C drain instead of breaking off.
+    `targets` are the API roots of the CHFs in order of priority, none for the embedded sandbox. `ledger` is where the books of a
+    foreign CHF can be read: the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind, None
+    for nothing. `handle_signals` lets Ctrl-C drain instead of breaking off.
     """
 
     profile: Profile

@@ -220,4 +220,4 @@ def test_mean_lives_come_from_the_length_or_the_volume() -> None:
 def test_the_profile_says_whether_a_session_outlives_its_final_units(final_unit: str, released: bool) -> None:
     fleet = World(traffic({"rate": "1/s"}, usages={"download": DOWNLOAD | {"final_unit": final_unit}})).fleets[0]
     (usage,) = fleet._usages
-    assert {context.release_when_stopped for context in usage._contexts} == {released}
+    assert {context.release_when_stopped for places in usage._contexts for context in places} == {released}

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import orjson
 import pytest
 
-from simulator.n40 import End, OneTimeEvent, Operation, SmsMessages, Timestamps, UsageRecord, read_answer
+from simulator.n40 import End, EventMessages, OneTimeEvent, Operation, Timestamps, UsageRecord, read_answer
 from simulator.n40.event import EventContext
 from simulator.n40.flow import NEVER
-from tests.n40.trace import EPOCH, RESOURCE, S, function, granted, identify
+from tests.n40.trace import EPOCH, RESOURCE, S, granted, short_message, wording
 
 
 def event(kind: str, units: int = 1, rat: str = "NR", first_sequence: int = 0) -> OneTimeEvent:
-    messages = SmsMessages(
-        function("SMSF"), partial(identify, rat=rat), rat=rat, event_type=kind, service_centre="15550000000"
-    )
+    messages = EventMessages(wording(short_message(kind, rat)))
     context = EventContext(
         messages=messages,
         timestamps=Timestamps(EPOCH),

@@ -27,17 +27,21 @@ from simulator.n40 import (
     GroupSpec,
     NetworkFunctionIdentity,
     Operation,
-    PduSessionMessages,
     RatingGroup,
     Request,
     SessionContext,
+    SessionMessages,
     Timestamps,
     Trouble,
     UsageRecord,
+    Wording,
     read_answer,
 )
+from simulator.n40.conditions import Conditions
 from simulator.n40.flow import NEVER
-from simulator.n40.messages import Bearer, Conditions, Identity
+from simulator.n40.form import BOOK, MessageForm
+from simulator.n40.identities import Identity
+from simulator.n40.services import ImsCall, PduSession, Service, ShortMessage
 
 S = 1_000_000_000
 KB = 1_000
@@ -95,12 +99,14 @@ def items(rg: int = 400, rate: float = 1, **more: Any) -> RatingGroup:
     return group(rg, "serviceSpecificUnits", rate, **more)
 
 
-def identify(number: int, rat: str = "NR") -> Identity:
-    """Subscriber `number`, in a tracking area and cell of that radio."""
+def identify(number: int, step: int = 0, rat: str = "NR") -> Identity:
+    """Subscriber `number` after `step` moves, in a tracking area and cell of that radio."""
     tac, cell = (b"0001", b"%07x") if rat == "EUTRA" else (b"000001", b"%09x")
     msisdn, imeisv = 15_550_100_001 + number, 3_500_000_000_000_010 + number
-    return 1_010_000_000_001 + number, (
-        msisdn, imeisv, tac, cell % (16 + number % 16), 0, 0, number & 255, number & 0xFFFF,
+    return (
+        1_010_000_000_001 + number, msisdn, imeisv, tac,
+        cell % (16 + (number + step) % 16), 0, 0, number & 255, number & 0xFFFF,
+        b"00000000-0000-4000-8000-%012d" % number, msisdn + 1,
     )  # fmt: skip
 
 
@@ -115,23 +121,54 @@ def function(node_functionality: str = "SMF") -> NetworkFunctionIdentity:
     )
 
 
-def messages(node_functionality: str = "SMF", rat: str = "NR", features: str = "C081") -> PduSessionMessages:
+IDENTIFY = {rat: partial(identify, rat=rat) for rat in ("NR", "EUTRA")}
+NOTIFY_URI = "http://127.0.0.1:18100/nsmf-callback/n40"
+
+
+def pdu_session(node_functionality: str = "SMF", rat: str = "NR", features: str = "C081") -> PduSession:
     serving = NetworkFunctionIdentity(
         instance_id="7f1c6b3e-2f7a-4c39-9d3b-0d8c1a2b3c4d",
         node_functionality=SERVING_NODES[rat],
         mcc="001",
         mnc="01",
     )
-    slice_id = {"sst": 1, "sd": "000001"}
-    bearer = Bearer(dnn="internet", rat=rat, slice_id=slice_id, pdu_session_id=5, five_qi=9, serving_node=serving)
-    notify_uri = "http://127.0.0.1:18100/nsmf-callback/n40"
-    return PduSessionMessages(
-        function(node_functionality),
-        bearer,
-        partial(identify, rat=rat),
-        notify_uri=notify_uri,
-        supported_features=features,
+    return PduSession(
+        function=function(node_functionality),
+        dnn="internet",
+        rat=rat,
+        slice_id={"sst": 1, "sd": "000001"},
+        pdu_session_id=5,
+        five_qi=9,
+        serving_node=serving,
+        notify_uri=NOTIFY_URI,
+        features=features,
     )
+
+
+def call() -> ImsCall:
+    return ImsCall(function=function("IMS_Node"), rat="NR", notify_uri=NOTIFY_URI)
+
+
+def short_message(event_type: str = "", rat: str = "NR") -> ShortMessage:
+    return ShortMessage(
+        function=function("SMSF"),
+        rat=rat,
+        service_centre="15550000000",
+        event_type=event_type,
+        notify_uri=NOTIFY_URI,
+    )
+
+
+def wording(service: Service, form: MessageForm = BOOK) -> Wording:
+    """The demo's rating groups: 100 voice, 200 messages, 300 data."""
+    units = {100: "time", 200: "serviceSpecificUnits", 300: "totalVolume", 400: "serviceSpecificUnits"}
+    return Wording(service=service, identify=IDENTIFY, form=form, units=units)
+
+
+def messages(
+    node_functionality: str = "SMF", rat: str = "NR", features: str = "C081", form: MessageForm = BOOK
+) -> SessionMessages:
+    return SessionMessages(wording(pdu_session(node_functionality, rat, features), form))
 
 
 def context(**more: Any) -> SessionContext:
