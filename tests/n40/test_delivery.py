@@ -6,8 +6,9 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simulator.n40 import Delivery, DeliveryPolicy
 from simulator.n40.delivery import MAX_UNPROCESSED
-from tests.n40.trace import Smf, data, delivery
+from tests.n40.trace import S, Smf, data, delivery
 
 
 def test_a_repeat_is_the_same_message_with_the_indicator() -> None:
@@ -67,3 +68,10 @@ def test_attempts_are_bounded_and_say_whether_the_chf_may_have_seen_one(fates: l
         if not again:
             break
     assert made <= repeats + 1 + MAX_UNPROCESSED
+
+
+def test_where_repeats_cannot_be_marked_a_repeat_is_the_same_message() -> None:
+    request = delivery().request
+    attempts = Delivery(request, DeliveryPolicy(timeout=S, repeats=1, marks_repeats=False))
+    assert attempts.again(safe=False)
+    assert attempts.body == request.body
