@@ -53,7 +53,10 @@ class Message:
 
     @property
     def session(self) -> tuple[str, int]:
-        """Subscriber and charging id (of an event: its message reference)."""
+        """Subscriber and charging id (of an event: its message reference, of a call the number in its user session id)."""
+        if "iMSChargingInformation" in self.body:
+            call = self.body["iMSChargingInformation"]["userSessionID"]
+            return self.body["subscriberIdentifier"], int(call.partition("@")[0], 16)
         information = self.body.get("pDUSessionChargingInformation") or self.body["sMSChargingInformation"]
         number = information["chargingId"] if "chargingId" in information else information["messageReference"]
         return self.body["subscriberIdentifier"], int(number)

@@ -51,7 +51,7 @@ class Dialect(Model):
     """invocationSequenceNumber of a Create."""
     local_sequence: Literal["counting", "constant"] = "counting"
     """localSequenceNumber counts over the session, or is always 1."""
-    subscriber: str = "imsi-{imsi}"
+    subscriber: Annotated[str, *text("[!-~]{1,128}", "an identifier such as imsi-{imsi}")] = "imsi-{imsi}"
     """subscriberIdentifier. {device} is a UUID that follows from the IMSI."""
     node_functionality: NodeFunctionality | None = None
     """What all network functions call themselves; null: what they are."""

@@ -9,6 +9,7 @@ from simulator.config.profile import Usage
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.n40 import Wording
 from simulator.n40.form import RELEASES, MessageForm
+from simulator.n40.sbi import SbiHeaders
 from simulator.n40.services import ImsCall, PduSession, Service, ShortMessage
 
 FIVE_QI: Final = {"data": 9, "voice": 1}
@@ -32,6 +33,12 @@ def message_form(profile: Profile) -> MessageForm:
         create_containers=dialect.create_containers,
         request_zero=dialect.request_zero,
     )
+
+
+def sbi_headers(profile: Profile) -> SbiHeaders:
+    """What the profile wants sent with every request."""
+    fields = profile.headers.model_dump()
+    return SbiHeaders(**fields | {"extra": tuple(profile.headers.extra.items())})
 
 
 def collection(profile: Profile) -> bytes:

@@ -23,6 +23,10 @@ TWO_GROUPS: dict[str, Any] = {
         },
         {"rating_group": 310, "throughput": "64kbps", "start": {"uniform": {"min": "0s", "max": "3s"}}},
     ],
+    "changes": [
+        {"change": "handover", "every": {"exponential": {"mean": "4s"}}},
+        {"change": "qos", "at": {"uniform": {"min": "0s", "max": "5s"}}},
+    ],
 }
 USAGES = {"call": CALL, "browsing": TWO_GROUPS, "download": DOWNLOAD, "message": MESSAGE, "report": REPORT}
 

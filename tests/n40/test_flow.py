@@ -153,3 +153,30 @@ def test_a_flow_that_has_ended_uses_nothing_more() -> None:
     assert flow.finished
     flow.advance(100 * S, NEVER)
     assert flow.used == MB
+
+
+@given(table=tables, until=st.integers(0, 5 * S), looks=st.lists(st.integers(0, 6 * S), max_size=20))
+def test_a_flow_uses_nothing_after_its_time_however_often_it_is_looked_at(
+    table: Table, until: int, looks: list[int]
+) -> None:
+    flow = Flow(table, b"", 0, until=until)
+    for moment in sorted(looks):
+        flow.advance(moment, NEVER)
+        assert flow.clock == moment
+        assert flow.used == table.used_at(min(moment, until), NEVER)
+    flow.advance(7 * S, NEVER)
+    assert flow.used == table.used_at(until, NEVER)
+    assert flow.finished
+    assert not flow.wants
+    assert flow.reaches(NEVER) == NEVER
+
+
+def test_the_end_of_a_flow_is_a_moment_to_look_at() -> None:
+    steady = Flow(Bursts(((100, MB, 0),)), b"", 0, until=3 * S)
+    assert steady.reaches(10 * MB) == 3 * S
+    assert steady.reaches(2 * MB) == 2 * S
+    paused = Flow(Bursts(((1, MB, 9),)), b"", 0, until=3 * S)
+    paused.advance(2 * S, NEVER)
+    assert paused.reaches(NEVER) == 3 * S
+    paused.advance(3 * S, NEVER)
+    assert (paused.used, paused.reaches(NEVER)) == (MB, NEVER)
