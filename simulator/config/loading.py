@@ -20,6 +20,13 @@ from simulator.config.profile import Profile
 PACKAGE = Path(__file__).resolve().parent.parent
 DEFAULT_PLAN = Path(__file__).resolve().parent / "default_plan.yaml"
 MOST_OCTETS = 2_000_000
+FILES = (
+    ("authentication", "token", "file"),
+    ("authentication", "client_secret", "file"),
+    ("notify", "tls", "certificate"),
+    ("notify", "tls", "key"),
+)
+"""Places of a profile that name a file."""
 
 M = TypeVar("M", bound=Model)
 
@@ -47,6 +54,7 @@ def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pro
         raise ConfigError(f"{document.source}: expected a profile, a mapping of names to values")
     document.value.setdefault("name", _name_of(path))
     _resolve_plan(document, path.parent)
+    _resolve_files(document, path.parent)
     override(document, overrides)
     profile = checked(Profile, document)
     _check_sandbox(profile, document)
@@ -143,3 +151,13 @@ def _resolve_plan(document: Document, folder: Path) -> None:
     sandbox = document.value.get("sandbox")
     if isinstance(sandbox, dict) and isinstance(sandbox.get("plan"), str) and sandbox["plan"] != "default":
         sandbox["plan"] = str(folder / sandbox["plan"])
+
+
+def _resolve_files(document: Document, folder: Path) -> None:
+    """Like a plan, every other file that a profile names is beside it."""
+    for *sections, name in FILES:
+        section = document.value
+        for each in sections:
+            section = section.get(each) if isinstance(section, dict) else None
+        if isinstance(section, dict) and isinstance(section.get(name), str):
+            section[name] = str(folder / section[name])

@@ -24,6 +24,7 @@ from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
 from simulator.config.errors import Wrong, did_you_mean, located, one_line, problem, shown
 from simulator.config.model import Model
+from simulator.config.notify import Notify
 from simulator.config.quantities import (
     COUNT,
     DURATION,
@@ -43,6 +44,7 @@ from simulator.config.quantities import (
     WholeSeconds,
     text,
 )
+from simulator.config.security import Authentication, NoAuthentication
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
 from simulator.measure.thresholds import ThresholdError, parse_threshold
 
@@ -448,6 +450,8 @@ class Profile(Model):
     """Repeats of a request after a timeout or a lost connection."""
     backoff: Duration = 30.0
     """Session time until a device that found no credit tries again."""
+    authentication: Authentication = NoAuthentication()
+    notify: Notify = Notify()
     sandbox: Sandbox = Sandbox()
     thresholds: list[Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=list, max_length=100)
     """Such as `response.update.p99 < 50ms`."""
