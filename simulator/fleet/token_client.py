@@ -181,6 +181,8 @@ def _explain(error: httpx.HTTPError) -> str:
                 return f"TLS failed: {cause.reason or type(cause).__name__}"
             case socket.gaierror():
                 return f"cannot resolve its name: {cause.strerror}"
+            case BrokenPipeError() | ConnectionResetError():
+                return "closed the connection without an answer"
             case OSError() if cause.errno and cause.strerror:
                 return cause.strerror.lower()
     if isinstance(error, httpx.DecodingError):
