@@ -70,7 +70,10 @@ class Nrf:
         while more:
             message = await receive()
             body, more = body + message["body"], message["more_body"]
-        status, body = self.says(scope["headers"], body)
+        if scope["method"] != "POST":  # uvicorn takes the preface of HTTP/2 for a request
+            status, body = 405, b""
+        else:
+            status, body = self.says(scope["headers"], body)
         await send({"type": "http.response.start", "status": status, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
@@ -95,11 +98,10 @@ class Uvicorn(uvicorn.Server):
 @asynccontextmanager
 async def http11(nrf: Nrf, **options: Any) -> AsyncIterator[str]:
     port = free_port()
-    server = Uvicorn(
-        uvicorn.Config(
-            nrf.app, port=port, interface="asgi3", log_config=None, lifespan="off", access_log=False, **options
-        )
+    config = uvicorn.Config(
+        nrf.app, port=port, interface="asgi3", log_config=None, lifespan="off", access_log=False, **options
     )
+    server = Uvicorn(config)
     task = asyncio.get_running_loop().create_task(server.serve())
     await until(lambda: server.started)
     try:
@@ -206,9 +208,10 @@ async def test_over_tls_with_an_own_ca_and_a_client_certificate(certificates: Ce
         async with fleet(oauth2(url), known) as smfs:
             assert None not in smfs.headers()
         unknown = partial(client_tls, ca_file=certificates.ca_file)
-        assert (
-            await error(oauth2(url), unknown)
-            == f"token for smf-1: {url}: TLS failed: TLSV13_ALERT_CERTIFICATE_REQUIRED"
+        line = await error(oauth2(url), unknown)
+        assert line in (  # in TLS 1.3 a client may hear of it, or just be cut off
+            f"token for smf-1: {url}: TLS failed: TLSV13_ALERT_CERTIFICATE_REQUIRED",
+            f"token for smf-1: {url}: closed the connection without an answer",
         )
 
 
