@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from simulator.config.notify import BASE_PATH, HIGHEST_PORT, Notify
-from simulator.http2 import Server, ServerLimits, ServerRequest, server_tls
+from simulator.http2 import Server, ServerLimits, ServerRequest, ServerStatistics, server_tls
 from simulator.n40.notification import MAX_BODY, Notification, NotifyProblem, answer, read_notification
 
 _LIMITS: Final = ServerLimits(max_body_octets=MAX_BODY)
@@ -98,6 +98,17 @@ class NotifyServer:
                     return int(charging_id)
         detail = f"notifications of this worker come to {self.base_uri}/{{charging id}}"
         raise NotifyProblem(404, "RESOURCE_URI_STRUCTURE_NOT_FOUND", detail)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        assert self._server is not None
+        return self._server.port
+
+    def statistics(self) -> ServerStatistics:
+        """Where its connections stand."""
+        assert self._server is not None
+        return self._server.statistics()
 
     async def aclose(self) -> None:
         """Stop listening; what is under way is answered."""
