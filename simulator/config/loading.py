@@ -22,6 +22,13 @@ from simulator.config.profile import Profile
 PACKAGE = Path(__file__).resolve().parent.parent
 DEFAULT_PLAN = Path(__file__).resolve().parent / "default_plan.yaml"
 MOST_OCTETS = 2_000_000
+FILES = (
+    ("authentication", "token", "file"),
+    ("authentication", "client_secret", "file"),
+    ("notify", "tls", "certificate"),
+    ("notify", "tls", "key"),
+)
+"""Places of a profile that name a file."""
 
 M = TypeVar("M", bound=Model)
 
@@ -49,6 +56,7 @@ def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pro
         raise ConfigError(f"{document.source}: expected a profile, a mapping of names to values")
     document.value.setdefault("name", _name_of(path))
     _resolve(document, path.parent)
+    _resolve_files(document, path.parent)
     override(document, overrides)
     _read_dialect(document)
     profile = checked(Profile, document)
@@ -174,3 +182,13 @@ def _read_dialect(document: Document) -> None:
     dialect = document.value.get("dialect")
     if _is_file(dialect):
         document.value["dialect"] = load_dialect(dialect)
+
+
+def _resolve_files(document: Document, folder: Path) -> None:
+    """Like a plan, every other file that a profile names is beside it."""
+    for *sections, name in FILES:
+        section = document.value
+        for each in sections:
+            section = section.get(each) if isinstance(section, dict) else None
+        if isinstance(section, dict) and isinstance(section.get(name), str):
+            section[name] = str(folder / section[name])

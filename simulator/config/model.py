@@ -18,7 +18,8 @@ CONSEQUENCES = ("default_factory_not_called", "consequence")
 class Model(BaseModel):
     """One mapping of a document."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    # What was given is quoted by our own messages only, which know what may be a secret.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     @model_validator(mode="wrap")
     @classmethod

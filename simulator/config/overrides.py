@@ -11,6 +11,9 @@ from simulator.config.errors import LONGEST_SHOWN, ConfigError, did_you_mean, on
 NAMED = {"usages": "usage", "network_functions": "network function"}
 """Mappings whose keys the profile invents: a path that leads through an unknown one is a slip, not a new entry."""
 
+SECRETIVE = "authentication"
+"""What somebody sets there by mistake may be a secret: error messages do not quote it."""
+
 
 def override(document: Document, settings: Iterable[str]) -> None:
     """Apply each `path=value` to the document, in order; values are YAML. ConfigError lists what cannot be applied."""
@@ -25,8 +28,9 @@ def override(document: Document, settings: Iterable[str]) -> None:
 
 
 def _apply(document: Document, setting: str) -> None:
-    source = f"--set {one_line(setting)[:LONGEST_SHOWN]}"
     written, equals, text = setting.partition("=")
+    shy = written.strip().split(".")[0] == SECRETIVE
+    source = f"--set {one_line(f'{written}{equals}…' if shy else setting)[:LONGEST_SHOWN]}"
     if not equals or not written.strip():
         raise ConfigError(f"{source}: expected path=value, such as load.rate=500/s")
     created: list[Path] = []

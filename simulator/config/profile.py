@@ -27,6 +27,7 @@ from simulator.config.errors import Wrong, did_you_mean, located, one_line, prob
 from simulator.config.failure import Failure
 from simulator.config.headers import Headers
 from simulator.config.model import Model
+from simulator.config.notify import Notify
 from simulator.config.quantities import (
     COUNT,
     DURATION,
@@ -46,6 +47,7 @@ from simulator.config.quantities import (
     WholeSeconds,
     text,
 )
+from simulator.config.security import Authentication, NoAuthentication
 from simulator.config.triggers import Triggers
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
 from simulator.measure.thresholds import ThresholdError, parse_threshold
@@ -513,6 +515,8 @@ class Profile(Model):
     """Session time until a device that found no credit tries again."""
     failure: Failure = Failure()
     triggers: Triggers = Triggers()
+    authentication: Authentication = NoAuthentication()
+    notify: Notify = Notify()
     sandbox: Sandbox = Sandbox()
     thresholds: list[Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=list, max_length=100)
     """Such as `response.update.p99 < 50ms`."""
