@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Final
 
 MODULES: Final = {
-    "n40": "answers circumstances conditions delivery event failure flow messages rating_group request session timestamps triggers",
+    "n40": "answers circumstances conditions delivery event failure flow messages overload rating_group request session "
+    "timestamps triggers",
     "http2": "codec codec_ngh2 connection messages pool server_connection statistics",
     "fleet": "arrivals books chfs connections dispatch draws fleet pace population scheduler series session subscribers usage",
     "sandbox": "accounts chf ledger rating repeats requests sessions tariffs",

@@ -70,7 +70,7 @@ class Notify(Model):
 
     enabled: bool = True
     """Whether to listen at all; a notifyUri is advertised either way."""
-    listen: Listen = "127.0.0.1:18100"
+    listen: Listen = "127.0.0.1:0"
     """Host and port of worker 0; worker i listens on port + i, and every worker on a free one if it is 0."""
     advertise: Advertise | None = None
     """What the CHF is told instead of where the fleet listens (NAT, containers); {worker} and {port} are filled in."""

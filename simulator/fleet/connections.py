@@ -61,13 +61,14 @@ class FleetConnections:
         self._elsewhere: dict[tuple[str, bytes], Pool | _Opening] = {}
         self._before: dict[str, int] = {}
 
-    def _draw(self) -> float:
+    def draw(self) -> float:
+        """The next number in [0, 1) for somebody's jitter."""
         self._draws += 1
         return uniform(self._key, Purpose.JITTER, self._draws)
 
     def _pool(self, target: Target, name: str) -> Pool:
         tls = self._tls() if target.scheme == "https" else None
-        return Pool(target, self._limits, codec=self._codec, tls=tls, draw=self._draw, name=name)
+        return Pool(target, self._limits, codec=self._codec, tls=tls, draw=self.draw, name=name)
 
     async def open(self, functions: list[NetworkFunction]) -> None:
         """Connect every network function to every target. Raises TargetError where no target can be reached.

@@ -6,19 +6,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from simulator.config import Profile
+from simulator.config.headers import Headers
 from simulator.fleet.chfs import Chfs
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.fleet.pace import Pace
 from simulator.fleet.series import Series
-from simulator.fleet.services import message_form
+from simulator.fleet.services import message_form, sbi_headers
 from simulator.fleet.session import LiveSession
-from simulator.http2 import Answer, Exchange, Failure, FailureKind
+from simulator.fleet.tokens import Tokens
+from simulator.http2 import Answer, Exchange, Failure, FailureKind, Header
 from simulator.measure import Recorder
 from simulator.n40 import ChargingAnswer, Delivery, DeliveryPolicy, Operation, Request, Trouble, read_answer
 from simulator.n40.answers import Action, split_location
 from simulator.n40.delivery import Chances, Step
 from simulator.n40.failure import trouble_of
 from simulator.n40.overload import read_overload, read_retry_after
+from simulator.n40.sbi import compressed
 
 if TYPE_CHECKING:
     from simulator.fleet.fleet import Fleet
@@ -27,6 +30,7 @@ NS_PER_S: Final = 1_000_000_000
 METHOD: Final = (b":method", b"POST")
 CONTENT_TYPE: Final = (b"content-type", b"application/json")
 ACCEPT: Final = (b"accept", b"application/json, application/problem+json")
+GZIP: Final = (b"content-encoding", b"gzip")
 UNANSWERED: Final = "unanswered"
 """What becomes of a request that is under way when the run stops."""
 HOPELESS: Final = frozenset({FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED})
@@ -54,6 +58,7 @@ class Dispatch:
         series: Series,
         transmit: Transmit,
         epoch: int,
+        tokens: Tokens | None,
     ) -> None:
         self._fleet = fleet
         self._chfs = chfs
@@ -69,6 +74,11 @@ class Dispatch:
             longest_wait=int(profile.failure.longest_wait * NS_PER_S),
             marks_repeats=message_form(profile).marks_repeats,
         )
+        self._tokens = tokens
+        self._rebase = profile.dialect.location != "uri"  # of Location only the path is kept
+        self._gzip = profile.gzip
+        self._sbi = sbi_headers(profile)
+        self._plain = not self._gzip and tokens is None and profile.headers == Headers()
         self.awaiting = 0
         self.most_awaiting = 0
         self.stopping = False
@@ -107,6 +117,8 @@ class Dispatch:
             else:
                 named, _, host = origin.partition(b"://")
                 scheme, authority = (b":scheme", named), (b":authority", host)
+        if self._gzip:
+            body = compressed(body)
         headers = [
             METHOD,
             scheme,
@@ -116,11 +128,27 @@ class Dispatch:
             ACCEPT,
             (b"content-length", b"%d" % len(body)),
         ]
+        if not self._plain:
+            self._add_headers(live, headers, origin or chf.origin, now)
         self.awaiting += 1
         if self.awaiting > self.most_awaiting:
             self.most_awaiting = self.awaiting
         exchange = Exchange(headers, body, now + self._policy.timeout, self._on_done, live)
         self._transmit(live.function, exchange, place, origin, now)
+
+    def _add_headers(self, live: LiveSession, headers: list[Header], origin: bytes, now: int) -> None:
+        """What a profile wants sent besides, and the token where it may go."""
+        if self._gzip:
+            headers.append(GZIP)
+        messages = live.session.context.messages
+        utc = self._epoch + now - self._pace.t0
+        headers += self._sbi.render(messages.subscriber_identifier(live.session.subscriber), utc, self._policy.timeout)
+        if self._tokens is not None:
+            keeper = self._tokens.keepers[live.function.key]
+            live.token = keeper.generation
+            token = keeper.header
+            if token is not None and self._tokens.may_send_to(origin):
+                headers.append(token)
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 
@@ -153,6 +181,8 @@ class Dispatch:
             elif name == b"3gpp-sbi-oci":
                 self._on_overload(live, value, now)
         answer = read_answer(request.operation, result.status, location, result.body)
+        if self._rebase:
+            answer.origin = None
         if answer.action is _FAILURE and self._comes_again(live, request, exchange, result, now):
             return
         chf = self._chfs.all[live.chf]
@@ -203,7 +233,7 @@ class Dispatch:
         if status in REDIRECTS:
             step = self._follow(delivery, result)
         elif status == 401:
-            step = self._renew(live, delivery, now)
+            step = self._renew(live, delivery, exchange, result, now)
         else:
             wait = self._retry_after(live, result, now)
             step = self._after_trouble(live, request, delivery, result, wait, now)
@@ -252,8 +282,22 @@ class Dispatch:
         origin_and_path = None if location is None else split_location(location)
         return Step.GIVE_UP if origin_and_path is None else delivery.on_redirect(*origin_and_path)
 
-    def _renew(self, live: LiveSession, delivery: Delivery, now: int) -> Step:
-        return Step.GIVE_UP
+    def _renew(self, live: LiveSession, delivery: Delivery, exchange: Exchange, result: Answer, now: int) -> Step:
+        """A new token, once: then the request is sent again, or else this answer is what the session gets."""
+        if self._tokens is None or delivery.on_unauthorized() is Step.GIVE_UP:
+            return Step.GIVE_UP
+        request = delivery.request
+
+        def when_done(renewed: bool) -> None:
+            if live.request is not request or live.session.end is not None:
+                return  # the run has stopped meanwhile
+            if renewed:
+                self._fleet.wait(live, now)
+            else:
+                self._on_answer(live, request, exchange, result, now)
+
+        self._tokens.keepers[live.function.key].on_unauthorized(live.token, when_done)
+        return Step.RENEW
 
     def _retry_after(self, live: LiveSession, result: Answer, now: int) -> int:
         """Ns that the CHF wants to be left alone by this request; by new sessions as well."""

@@ -8,17 +8,23 @@ import gc
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 
 from simulator.config import Profile
+from simulator.config.security import NoAuthentication
 from simulator.fleet.chfs import Destination
 from simulator.fleet.connections import FleetConnections
 from simulator.fleet.draws import seed_key, session_key
 from simulator.fleet.fleet import Fleet, Share
 from simulator.fleet.messages import Configure
-from simulator.fleet.network_functions import build_network_functions
+from simulator.fleet.network_functions import NetworkFunction, build_network_functions
+from simulator.fleet.notify_server import NotifyServer
+from simulator.fleet.tokens import Tokens
 from simulator.http2 import Target, client_tls
 from simulator.measure import Merge, Phase, Recorder, Snapshot
+from simulator.n40.notification import Notification, NotificationKind
 
 NS_PER_S = 1_000_000_000
 INTERVAL_S = 0.5
@@ -68,14 +74,20 @@ class Engine:
         if any(target.scheme == "https" for target, _ in targets):
             self._tls()  # what is wrong with it is said now
         seed = seed_key(command.seed)
+        self._key = session_key(seed, command.worker, command.workers)
         self._connections = FleetConnections(
             [target for target, _ in targets],
             self.profile.connections,
             codec=command.codec,
             tls=self._tls,
-            key=session_key(seed, command.worker, command.workers),
+            key=self._key,
         )
         self._fleet: Fleet | None = None
+        self._records: FileIO | None = None
+        self._notified: NotifyServer | None = None
+        self._tokens: Tokens | None = None
+        self._functions: dict[str, list[NetworkFunction]] = {}
+        self._counted: dict[str, int] = {}
         self._armed_for = 0
         self._timer: asyncio.TimerHandle | None = None
         self._interval: asyncio.TimerHandle | None = None
@@ -92,13 +104,52 @@ class Engine:
         """Connect. Raises TargetError."""
         self._loop = asyncio.get_running_loop()
         # Buffered by the books, which hand over whole batches.
-        self._records = Path(self._command.records).open("ab", buffering=0)  # noqa: ASYNC230, SIM115
-        functions = build_network_functions(self.profile, self._command.worker)
         try:
-            await self._connections.open([each for instances in functions.values() for each in instances])
+            await self._listen()
+            base = None if self._notified is None else self._notified.base_uri
+            self._functions = build_network_functions(self.profile, self._command.worker, base)
+            functions = [each for instances in self._functions.values() for each in instances]
+            # Buffered by the books, which hand over whole batches.
+            self._records = Path(self._command.records).open("ab", buffering=0)  # noqa: ASYNC230, SIM115
+            await self._authenticate(functions)
+            await self._connections.open(functions)
         except BaseException:
-            self._records.close()
+            if self._records is not None:
+                self._records.close()
+            await self._close()
             raise
+
+    async def _listen(self) -> None:
+        """Be there for the CHF's notifications. Raises NotifyError."""
+        if self.profile.notify.enabled:
+            self._notified = await NotifyServer.open(
+                self.profile.notify,
+                self._command.worker,
+                self._on_notify,
+                codec=self._command.codec,
+                with_response=True,
+            )
+
+    async def _authenticate(self, functions: list[NetworkFunction]) -> None:
+        """Get the first tokens, where the profile wants any. Raises TokenError."""
+        authentication = self.profile.authentication
+        if isinstance(authentication, NoAuthentication):
+            return
+        self._tokens = Tokens(
+            authentication,
+            functions,
+            targets=[destination.origin.decode() for destination in self._destinations],
+            tls=self._tls,
+            draw=self._connections.draw,
+            on_note=lambda text: self._on_event("authentication", text),
+        )
+        await self._tokens.open()
+
+    def _on_notify(self, charging_id: int, notification: Notification) -> bool:
+        if self._fleet is None:
+            return False
+        abort = notification.kind is NotificationKind.ABORT_CHARGING
+        return self._fleet.on_notify(charging_id, notification.rating_groups, time.monotonic_ns(), abort=abort)
 
     def start(self, t0: int, epoch: int) -> None:
         """Begin the load at `t0`; see `Start`."""
@@ -117,6 +168,8 @@ class Engine:
             wake=self._wake,
             on_finished=self._finish,
             tell=self._on_event,
+            functions=self._functions,
+            tokens=self._tokens,
         )
         self._t0 = t0
         self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load
@@ -136,6 +189,7 @@ class Engine:
 
     def _write_record(self, lines: bytes) -> None:
         """All of it, though the system may take it in pieces. Without its books an engine cannot go on."""
+        assert self._records is not None
         left = memoryview(lines)
         try:
             while left:
@@ -184,6 +238,7 @@ class Engine:
         fleet.set_gauges()
         counters = recorder.counters
         self._connections.measure(self._count, recorder.gauge)
+        self._count_growth()
         recorder.gauge("loop_lag_us", self._lag / 1000, Merge.MAX)
         recorder.gauge("cpu_s", time.process_time() - self._idle_cpu_s)
         self._lag = 0
@@ -196,6 +251,21 @@ class Engine:
 
     def _count(self, name: str, grown: int) -> None:
         self.recorder.counters[name] += grown
+
+    def _count_growth(self) -> None:
+        """Notifications and tokens since the last cut."""
+        totals: dict[str, int] = {}
+        if self._notified is not None:
+            totals = {
+                f"notifies|{kind or 'unreadable'}|{status}": count
+                for (kind, status), count in self._notified.counts.items()
+            }
+        if self._tokens is not None:
+            totals |= {f"tokens|{name}": count for name, count in asdict(self._tokens.statistics()).items()}
+        for name, total in totals.items():
+            if total != self._counted.get(name, 0):
+                self._count(name, total - self._counted.get(name, 0))
+                self._counted[name] = total
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -217,14 +287,23 @@ class Engine:
         """Stop at once; return how many sessions are left open at the CHF."""
         fleet = self._fleet
         if fleet is None:
-            await self._connections.aclose()
+            await self._close()
             return 0
         for timer in (self._timer, self._interval):
             if timer is not None:
                 timer.cancel()
         fleet.stop()
-        await self._connections.aclose()
+        await self._close()
         fleet.abandon(time.monotonic_ns())
         self._take_interval()
+        assert self._records is not None
         self._records.close()
         return fleet.abandoned
+
+    async def _close(self) -> None:
+        """Close what is open: what is under way fails, and nobody is notified any more."""
+        await self._connections.aclose()
+        if self._tokens is not None:
+            await self._tokens.aclose()
+        if self._notified is not None:
+            await self._notified.aclose()

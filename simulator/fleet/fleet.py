@@ -17,12 +17,13 @@ from simulator.config.profile import FILL_PER_S
 from simulator.fleet.books import Books
 from simulator.fleet.chfs import Chf, Chfs, Destination
 from simulator.fleet.dispatch import Dispatch, Transmit
-from simulator.fleet.network_functions import build_network_functions
+from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, timestamps
 from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import LiveSession
+from simulator.fleet.tokens import Tokens
 from simulator.fleet.usage import Usage, build_usages
 from simulator.measure import Recorder, key
 from simulator.n40 import ChargingAnswer, End, Request, Trouble
@@ -52,7 +53,8 @@ class Share:
 class Fleet:
     """One worker's devices. `epoch` is the UTC time in ns at `t0`; for `wake` and `awake_until` see `Schedule`.
 
-    `on_finished` is called when nothing is open and nothing will start any more.
+    `on_finished` is called when nothing is open and nothing will start any more. `functions` are the network functions of this
+    worker, made for it by default, `tokens` theirs.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Fleet:
         wake: Callable[[int], None],
         on_finished: Callable[[], None],
         tell: Tell = _say_nothing,
+        functions: dict[str, list[NetworkFunction]] | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.profile = profile
         self.pace = Pace(t0, profile.pace)
         self.recorder = recorder
         self.books = Books(recorder, write_record)
-        self.functions = build_network_functions(profile, share.index)
+        self.functions = build_network_functions(profile, share.index) if functions is None else functions
         stamps = timestamps(profile.timestamps, epoch, profile.pace)
         self._present = stamps if isinstance(stamps, NowTimestamps) else None  # has to be told the time
         self._chfs = Chfs(
@@ -113,6 +117,7 @@ class Fleet:
             series=Series(recorder, self._usages),
             transmit=transmit,
             epoch=epoch,
+            tokens=tokens,
         )
         self.abandoned = 0
         """Sessions that were left open at the CHF."""

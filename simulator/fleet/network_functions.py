@@ -15,8 +15,8 @@ from simulator.n40.conditions import SERVING_NODE_OF
 NAMESPACE = uuid.UUID("5d0f6a3c-3f0e-4f5e-9a55-8e5b6f2f6c01")
 """Instance ids are UUIDs of version 5 under this name, so that a profile always has the same network functions."""
 
-CALLBACK_PORT = 18_100
-"""First port of the notifyUri; each worker has its own."""
+USUAL_PORT = 18_100
+"""Of the notifyUri where nobody listens; each worker has its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -39,15 +39,23 @@ class NetworkFunction:
         return self.books[self.rat]
 
 
-def build_network_functions(profile: Profile, worker: int) -> dict[str, list[NetworkFunction]]:
-    """Return the instances by the names of the profile's definitions."""
+def build_network_functions(
+    profile: Profile, worker: int, notify_base: str | None = None
+) -> dict[str, list[NetworkFunction]]:
+    """Return the instances by the names of the profile's definitions.
+
+    `notify_base` is where this worker is notified of its sessions, by default what the profile advertises.
+    """
+    base = notify_base or profile.notify.base_uri(worker, profile.notify.port(worker) or USUAL_PORT + worker)
     return {
-        name: [_instance(profile, name, config, number, worker) for number in range(config.count)]
+        name: [_instance(profile, name, config, number, base) for number in range(config.count)]
         for name, config in profile.network_functions.items()
     }
 
 
-def _instance(profile: Profile, name: str, config: NetworkFunctionConfig, number: int, worker: int) -> NetworkFunction:
+def _instance(
+    profile: Profile, name: str, config: NetworkFunctionConfig, number: int, notify_uri: str
+) -> NetworkFunction:
     plmn = config.plmn or profile.subscribers.home_plmn
     mcc, mnc = plmn.mcc, plmn.mnc
     domain = f"5gc.mnc{mnc:0>3}.mcc{mcc}.3gppnetwork.org"
@@ -81,6 +89,6 @@ def _instance(profile: Profile, name: str, config: NetworkFunctionConfig, number
             )
             for each in RATS
         },
-        notify_uri=f"http://{identity.address}:{CALLBACK_PORT + worker}/nsmf-callback/n40",
+        notify_uri=notify_uri,
         service_centre=profile.subscribers.first_msisdn[:-4] + "0000",
     )

@@ -11,6 +11,8 @@ from typing import Any, cast
 from simulator.fleet import messages
 from simulator.fleet.engine import Engine
 from simulator.fleet.messages import MAX_LINE, Message, MessageError
+from simulator.fleet.notify_server import NotifyError
+from simulator.fleet.token_client import TokenError
 from simulator.http2 import TargetError
 from simulator.measure import Snapshot
 from simulator.version import __version__
@@ -79,7 +81,7 @@ class Commands:
         """Carry out one command; what goes wrong is reported as one line."""
         try:
             await self._carry_out(messages.decode(line))
-        except (TargetError, MessageError, ValueError, OSError) as error:
+        except (TargetError, TokenError, NotifyError, MessageError, ValueError, OSError) as error:
             self.give_up(str(error))
 
     def on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ class LiveSession:
         "request",
         "session",
         "slot",
+        "token",
         "usage",
     )
 
@@ -69,6 +70,7 @@ class LiveSession:
         self.delivery: Delivery | None = None
         self.again_at = 0  # when a request that has to wait is tried again; 0: none is
         self.chf = 0  # the place of the CHF that has the session
+        self.token = 0  # the generation of the token that the request carried
         self.moved = 0  # how often the request that is on its way went to another CHF
         self.rebased = False  # moved there, so that the origin of its Location is no longer right
         self.first_sent = 0

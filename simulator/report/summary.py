@@ -79,7 +79,12 @@ def _measured(totals: Totals) -> Json:
         "result_codes": run.counts_by("result_codes", 0),
         "units": {side: run.counts_by("units", 1, side) for side in ("used", "acknowledged")},
         "promises_broken": run.counts_by("promises_broken", 0),
-        "notifies": run.counts_by("notifies", 0),
+        "notifies": {
+            f"{kind} {status}": count
+            for kind in run.counts_by("notifies", 0)
+            for status, count in run.counts_by("notifies", 1, kind).items()
+        },
+        "tokens": run.counts_by("tokens", 0),
         "answers_followed": run.counts_by("answers_followed", 0),
         "connections": _connections(totals),
         "phases_s": {str(phase): round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},

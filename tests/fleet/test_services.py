@@ -134,13 +134,13 @@ def test_places_and_names_do_not_depend_on_the_number_of_workers() -> None:
     profile = traffic(
         {"rate": "20/s", "duration": "10s"}, usages=usages, network_functions=FUNCTIONS, subscribers={"count": 60}
     )
-    port = b":18100/nsmf-callback"
+    own = b":18100/nsmf-callback/n40/0"
 
     def said(workers: int) -> list[tuple[int, bytes]]:
         world = World(profile, workers=workers).run()
         end = (1_000 + 10) * SECOND
         return sorted(
-            (each.at, each.raw.replace(b":1810%d/nsmf-callback" % each.worker, port))
+            (each.at, each.raw.replace(b":1810%d/nsmf-callback/n40/%d" % (each.worker, each.worker), own))
             for each in world.messages
             if each.at < end
         )
@@ -176,7 +176,7 @@ def test_an_older_release_has_its_own_version_and_marks_no_repeats() -> None:
     lost = traffic({"rate": "5/s", "duration": "5s"}, release="rel15")
     assert collection(lost) == b"/nchf-convergedcharging/v2/chargingdata"
     fleet = World(lost).fleets[0]
-    assert not fleet._policy.marks_repeats
+    assert not fleet._dispatch._policy.marks_repeats
     assert collection(traffic({"rate": 1}, release="rel16")) == b"/nchf-convergedcharging/v3/chargingdata"
 
 
