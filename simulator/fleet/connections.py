@@ -76,10 +76,21 @@ class FleetConnections:
         A target that cannot be reached while another one can is tried again for as long as the run lasts.
         """
         for function in functions:
-            self._pools[function.key] = pools = [self._pool(target, function.key) for target in self._targets]
-            problems = [problem for pool in pools if (problem := await pool.try_open())]
-            if len(problems) == len(pools):
-                raise TargetError("; ".join(problems))
+            self._pools[function.key] = [self._pool(target, function.key) for target in self._targets]
+            await self._open(self._pools[function.key])
+
+    @staticmethod
+    async def _open(pools: list[Pool]) -> None:
+        problems: dict[int, str] = {}
+        for place, pool in enumerate(pools):
+            try:
+                await pool.open()
+            except TargetError as error:
+                problems[place] = str(error)
+        if len(problems) == len(pools):
+            raise TargetError("; ".join(problems.values()))
+        for place, problem in problems.items():
+            pools[place].open_later(problem)
 
     def transmit(
         self, function: NetworkFunction, exchange: Exchange, place: int, origin: bytes | None, now: int

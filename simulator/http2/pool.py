@@ -100,17 +100,12 @@ class Pool:
         for slot in self._slots[1:]:
             slot.start()
 
-    async def try_open(self) -> str:
-        """The same, and where that is not possible go on trying; return why it was not possible, "" if it was."""
-        try:
-            await self.open()
-        except TargetError as error:
-            self._problem = str(error)
-            self._slots = [self._slot() for _ in range(self.limits.connections)]
-            for slot in self._slots:
-                slot.start()
-            return str(error)
-        return ""
+    def open_later(self, problem: str) -> None:
+        """Go on trying after `open` has failed; until then everything waits, and fails with that problem at its deadline."""
+        self._problem = problem
+        self._slots = [self._slot() for _ in range(self.limits.connections)]
+        for slot in self._slots:
+            slot.start()
 
     # The hot path.
 
