@@ -417,6 +417,17 @@ async def test_a_failure_is_told_once_for_all_until_it_changes_or_is_mended(monk
         assert lines == [f"{url} answered {what}" for what in ("401 invalid_client", "503 busy", "503 busy")]
 
 
+@pytest.mark.usefixtures("never_young")
+async def test_the_failure_of_one_network_function_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.fleet.token_life.BACKOFF_MAX_S", 0.01)
+    nrf = Nrf()
+    async with http2(nrf) as url, fleet(oauth2(url)) as smfs:
+        nrf.status, nrf.body = 503, b""
+        smfs.smf.on_unauthorized(1, lambda newer: None)
+        await until(lambda: smfs.tokens.statistics().failed > 5)
+        assert smfs.notes == [f"token for smf-1: {url} answered 503"]
+
+
 async def test_who_waits_for_a_renewal_when_the_run_ends_hears_that_there_is_none() -> None:
     nrf = Nrf()
     heard: list[bool] = []
