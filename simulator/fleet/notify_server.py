@@ -57,8 +57,9 @@ class NotifyServer:
         config, port = self._config, self._config.port(self._worker)
         if port > HIGHEST_PORT:
             raise NotifyError(f"notify: worker {self._worker} would listen on port {port}: say a lower notify.listen")
+        tls = self._tls()
         try:
-            return await Server.serve(self._answer, config.host, port, codec=codec, tls=self._tls(), limits=_LIMITS)
+            return await Server.serve(self._answer, config.host, port, codec=codec, tls=tls, limits=_LIMITS)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
             raise NotifyError(
@@ -72,7 +73,7 @@ class NotifyServer:
             return None
         try:
             return server_tls(tls.certificate, tls.key)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise NotifyError(f"notify.tls: {error}") from None
 
     def _answer(self, request: ServerRequest) -> None:

@@ -7,6 +7,7 @@ prior knowledge is tried first, and what the server has shown to speak is kept.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
@@ -48,12 +49,18 @@ def sendable(token: str) -> bool:
 
 
 class TokenClient:
-    """One for all network functions of an engine. `tls` makes the context for https; raises ValueError if it cannot."""
+    """One for all network functions of an engine. `tls` makes the context for https; raises ValueError if it cannot.
+
+    Raises TokenError for a URL that cannot be one.
+    """
 
     def __init__(self, config: OAuth2, secret: str | None, tls: Callable[[], ssl.SSLContext]) -> None:
         self._config = config
         self._secret = secret
-        self._url = httpx.URL(config.token_url)
+        try:
+            self._url = httpx.URL(config.token_url)
+        except httpx.InvalidURL as error:
+            raise TokenError(f"authentication.token_url: {error}") from None
         if self._url.scheme == "https":
             self._clients = [self._client(http1=True, http2=True, verify=tls())]
         else:
@@ -94,6 +101,8 @@ class TokenClient:
 
     async def _ask(self, form: dict[str, str]) -> tuple[int, bytes]:
         if self._spoken is not None:
+            with contextlib.suppress(*_BROKEN):  # a connection that the server has closed meanwhile
+                return await _post(self._spoken, self._url, form)
             return await _post(self._spoken, self._url, form)
         first: httpx.HTTPError | None = None
         for client in self._clients:

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Nrf:
         self.document: dict[str, Any] = {"token_type": "Bearer", "expires_in": 3600}
         self.body: bytes | None = None
         self.silent = False
+        self.prefaces = 0
 
     def says(self, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> tuple[int, bytes]:
         form = {name: value for name, (value,) in parse_qs(body.decode(), strict_parsing=True).items()}
@@ -71,6 +72,7 @@ class Nrf:
             message = await receive()
             body, more = body + message["body"], message["more_body"]
         if scope["method"] != "POST":  # uvicorn takes the preface of HTTP/2 for a request
+            self.prefaces += 1
             status, body = 405, b""
         else:
             status, body = self.says(scope["headers"], body)
@@ -79,8 +81,8 @@ class Nrf:
 
 
 @asynccontextmanager
-async def http2(nrf: Nrf, tls: ssl.SSLContext | None = None, codec: str = "ngh2") -> AsyncIterator[str]:
-    server = await Server.serve(nrf.answer, "127.0.0.1", 0, tls=tls, codec=codec)
+async def http2(nrf: Nrf, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[str]:
+    server = await Server.serve(nrf.answer, "127.0.0.1", port, tls=tls)
     try:
         yield (
             f"http://127.0.0.1:{server.port}/oauth2/token" if tls is None else f"https://localhost:{server.port}/token"
@@ -196,7 +198,7 @@ async def test_a_server_of_http_1_is_found_out_once() -> None:
     nrf = Nrf()
     async with http11(nrf) as url, fleet(oauth2(url)) as smfs:
         assert None not in smfs.headers()
-    assert len(nrf.asked) == 3
+    assert (nrf.prefaces, len(nrf.asked)) == (1, 3)
     assert nrf.asked[0][1][b"content-type"] == b"application/x-www-form-urlencoded"
 
 
@@ -370,6 +372,22 @@ async def test_requests_that_are_refused_cause_one_renewal_and_hear_of_it() -> N
 
 
 @pytest.mark.usefixtures("never_young")
+async def test_a_token_server_that_was_restarted_is_found_again() -> None:
+    nrf, port = Nrf(), free_port()
+    async with AsyncExitStack() as stack:
+        async with http2(nrf, port=port) as url:
+            smfs = await stack.enter_async_context(fleet(oauth2(url)))
+        async with http2(nrf, port=port):
+            assert await refused_once_old(smfs) == [True] * 10
+        assert smfs.notes == []
+
+
+async def test_a_url_that_only_httpx_refuses_is_named() -> None:
+    line = await error(oauth2("http://nrf..example/token"))
+    assert line.startswith(("authentication.token_url: ", "token for smf-1: http://nrf..example/token: "))
+
+
+@pytest.mark.usefixtures("never_young")
 async def test_a_failure_is_told_once_for_all_until_it_changes_or_is_mended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simulator.fleet.token_life.BACKOFF_MIN_S", 0.01)
     monkeypatch.setattr("simulator.fleet.token_life.BACKOFF_MAX_S", 0.01)
@@ -397,6 +415,17 @@ async def test_a_failure_is_told_once_for_all_until_it_changes_or_is_mended(monk
         await fails(503, "busy")
         lines = [line.partition(": ")[2] for line in smfs.notes]
         assert lines == [f"{url} answered {what}" for what in ("401 invalid_client", "503 busy", "503 busy")]
+
+
+@pytest.mark.usefixtures("never_young")
+async def test_the_failure_of_one_network_function_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simulator.fleet.token_life.BACKOFF_MAX_S", 0.01)
+    nrf = Nrf()
+    async with http2(nrf) as url, fleet(oauth2(url)) as smfs:
+        nrf.status, nrf.body = 503, b""
+        smfs.smf.on_unauthorized(1, lambda newer: None)
+        await until(lambda: smfs.tokens.statistics().failed > 5)
+        assert smfs.notes == [f"token for smf-1: {url} answered 503"]
 
 
 async def test_who_waits_for_a_renewal_when_the_run_ends_hears_that_there_is_none() -> None:
