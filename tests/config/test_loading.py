@@ -82,7 +82,7 @@ def test_base_units_are_what_the_model_holds(here):
 def test_all_problems_come_at_once_in_the_order_of_the_file(here):
     text = GOOD.replace("kind: SMSF", "kind: SMFS").replace("length: 5m", "lenght: 5m").replace("200/s", "fast")
     assert problems(here, text + "pase: 60x\ntimeouts: 5s\n") == [
-        'x.yaml:4: network_functions.smsf.kind: expected SMF or PGW_C_SMF or SMSF, got "SMFS", did you mean "SMF"?',
+        'x.yaml:4: network_functions.smsf.kind: expected SMF or PGW_C_SMF or SMSF or IMS_Node, got "SMFS", did you mean "SMF"?',
         'x.yaml:8: usages.browsing.lenght: unknown key "lenght", did you mean "length"?',
         'x.yaml:21: load.rate: expected a rate such as 200/s, 30/m or 1M/h, got "fast"',
         'x.yaml:22: pase: unknown key "pase", did you mean "pace"?',
