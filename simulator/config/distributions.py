@@ -174,7 +174,7 @@ class Lognormal(Distribution):
 
     def limited_mean(self, limit: float) -> float:
         limit = min(limit, self.most)
-        if limit <= 0.0:
+        if limit / self.median <= 0.0:  # also where so small a share of the median is no number any more
             return 0.0
         whole = self.median * math.exp(self.sigma * self.sigma / 2)
         if math.isinf(limit):
@@ -185,7 +185,7 @@ class Lognormal(Distribution):
     def survival(self, value: float) -> float:
         if value >= self.most:
             return 0.0
-        return _above(math.log(value / self.median) / self.sigma) if value > 0.0 else 1.0
+        return _above(math.log(value / self.median) / self.sigma) if value / self.median > 0.0 else 1.0
 
     def equilibrium_quantile(self, u: float) -> float:
         limits, means = _lognormal_table(self)

@@ -85,19 +85,19 @@ class Flow:
 
     def reaches(self, limit: int, busy_limit: int = NEVER) -> int:
         """When to look again: a limit reached, the end of this burst and its pause, or of all; NEVER while standing still."""
-        moment = self._reaches(limit, busy_limit)
-        return moment if moment < self.until or moment == NEVER else self.until
-
-    def _reaches(self, limit: int, busy_limit: int) -> int:
         elapsed = self.elapsed
         if elapsed >= self.active:
-            return self.clock + self.length - elapsed if self.used < self.volume else NEVER
+            if self.used >= self.volume:
+                return NEVER
+            moment = self.clock + self.length - elapsed
+            return moment if moment < self.until else self.until
         if limit > self.volume:
             limit = self.volume
         end = self._crossing(limit, busy_limit)
         if self.used >= limit or elapsed >= end:
             return NEVER
-        return self.clock + (end if end <= self.active else self.length) - elapsed
+        moment = self.clock + (end if end <= self.active else self.length) - elapsed
+        return moment if moment < self.until else self.until
 
     def used_by(self, moment: int, limit: int) -> int:
         """What will have been used at a moment within this burst (no later than `reaches` tells), up to `limit`."""

@@ -57,16 +57,13 @@ class UnitReports:
 
     def usage(self, rating_group: int, requested: bytes, containers: bytes) -> bytes:
         """Render one multipleUnitUsage from the member requestedUnit and the containers; both may be empty."""
-        if self._zero and not requested:
-            requested = self._zero.get(rating_group, b"")
-        if self._empty and not containers:
-            containers = self._empty.get(rating_group, b"")
-        if not containers:
-            comma = b"," if requested else b""
-            return b'{"ratingGroup":%d%b%b}' % (rating_group, comma, requested)
-        if not requested:
+        requested = requested or self._zero.get(rating_group, b"")
+        containers = containers or self._empty.get(rating_group, b"")
+        if containers and requested:
+            return b'{"ratingGroup":%d,%b,"usedUnitContainer":[%b]}' % (rating_group, requested, containers)
+        if containers:
             return b'{"ratingGroup":%d,"usedUnitContainer":[%b]}' % (rating_group, containers)
-        return b'{"ratingGroup":%d,%b,"usedUnitContainer":[%b]}' % (rating_group, requested, containers)
+        return b'{"ratingGroup":%d%b%b}' % (rating_group, b"," if requested else b"", requested)
 
     def container(
         self, indicator: bytes, triggers: bytes, stamp: bytes, amount: bytes, local_sequence: int, information: bytes
@@ -151,7 +148,8 @@ class SessionMessages(UnitReports):
         self, who: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
     ) -> bytes:
         """`units` is what `multipleUnitUsage` holds, without the brackets; empty: a Create without it."""
-        own = (charging_id, stamp, sequence, _usage(units), started, b"")
+        usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
+        own = (charging_id, stamp, sequence, usage, started, b"")
         return self._create % self._pick_create(own + who)
 
     def update(
@@ -165,7 +163,9 @@ class SessionMessages(UnitReports):
         started: bytes,
     ) -> bytes:
         """Render an Update; `triggers` is the list at its top, with its brackets, or empty. `started`: when the session began."""
-        own = (charging_id, stamp, sequence, _usage(units), started, _triggers(triggers))
+        usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
+        why = b',"triggers":' + triggers if triggers else b""
+        own = (charging_id, stamp, sequence, usage, started, why)
         return self._update % self._pick_update(own + who)
 
     def release(
@@ -179,7 +179,9 @@ class SessionMessages(UnitReports):
         started: bytes,
     ) -> bytes:
         """Render a Release with the last usage."""
-        own = (charging_id, stamp, sequence, _usage(units), started, _triggers(triggers))
+        usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
+        why = b',"triggers":' + triggers if triggers else b""
+        own = (charging_id, stamp, sequence, usage, started, why)
         return self._release % self._pick_release(own + who)
 
     def container_information(self, who: Identity, first: bytes, last: bytes, five_qi: int = 0) -> bytes:
@@ -188,14 +190,6 @@ class SessionMessages(UnitReports):
             return b""
         own = (first, last, five_qi or self._five_qi)
         return self._information % self._pick_information(own + who)
-
-
-def _usage(units: bytes) -> bytes:
-    return b',"multipleUnitUsage":[' + units + b"]" if units else b""
-
-
-def _triggers(triggers: bytes) -> bytes:
-    return b',"triggers":' + triggers if triggers else b""
 
 
 class EventMessages(UnitReports):
@@ -212,5 +206,6 @@ class EventMessages(UnitReports):
     ) -> bytes:
         """Render the event; `reference` is its message reference, `recipient` the subscriber number of who receives it."""
         to = self.identify(recipient)[1]
-        own = (reference, stamp, sequence, _usage(units), stamp, messages, to)
+        usage = b',"multipleUnitUsage":[' + units + b"]"
+        own = (reference, stamp, sequence, usage, stamp, messages, to)
         return self._event % self._pick_event(own + self.identify(subscriber))
