@@ -2,7 +2,15 @@
 
 from simulator.config.distributions import Distribution
 from simulator.config.errors import ConfigError
-from simulator.config.loading import ShippedProfile, load_plan, load_profile, rating_plan, shipped_profiles
+from simulator.config.faults import Fault, FaultFile, NotifyStorm, Servers
+from simulator.config.loading import (
+    ShippedProfile,
+    load_faults,
+    load_plan,
+    load_profile,
+    rating_plan,
+    shipped_profiles,
+)
 from simulator.config.plan import RatingPlan, Terms
 from simulator.config.profile import (
     Connections,
@@ -21,20 +29,27 @@ from simulator.config.profile import (
     Usage,
     VolumeGroup,
 )
+from simulator.config.quirks import QUIRKS, Quirks
 from simulator.config.schema import profile_json_schema
 
 __all__ = [
+    "QUIRKS",
     "ConfigError",
     "Connections",
     "Distribution",
+    "Fault",
+    "FaultFile",
     "Load",
     "Location",
     "NetworkFunction",
+    "NotifyStorm",
     "Plmn",
     "Profile",
+    "Quirks",
     "RatingGroup",
     "RatingPlan",
     "Sandbox",
+    "Servers",
     "ShippedProfile",
     "Slice",
     "Subscribers",
@@ -44,6 +59,7 @@ __all__ = [
     "UnitsGroup",
     "Usage",
     "VolumeGroup",
+    "load_faults",
     "load_plan",
     "load_profile",
     "profile_json_schema",

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from simulator.config.document import Document, read
 from simulator.config.errors import ConfigError, did_you_mean
+from simulator.config.faults import FaultFile
 from simulator.config.model import Model, problems
 from simulator.config.overrides import override
 from simulator.config.plan import RatingPlan
@@ -59,6 +60,11 @@ def load_plan(path: str | Path | None = None) -> RatingPlan:
     if isinstance(document.value, dict):
         document.value.setdefault("name", _name_of(Path(document.source)))
     return checked(RatingPlan, document)
+
+
+def load_faults(path: str | Path) -> FaultFile:
+    """The faults (and servers) in that file. Raises ConfigError."""
+    return checked(FaultFile, read_file(Path(path)))
 
 
 def rating_plan(profile: Profile) -> RatingPlan:

@@ -137,7 +137,9 @@ class Conductor:
         options = self._options
         if options.target is None:
             try:
-                self._sandbox = await stack.enter_async_context(embedded_sandbox(self._profile, self._folder))
+                self._sandbox = await stack.enter_async_context(
+                    embedded_sandbox(self._profile, self._folder, self._seed)
+                )
             except SandboxFailedError as error:
                 raise RunError(str(error)) from None
             return self._sandbox.n40
@@ -252,6 +254,8 @@ class Conductor:
         epoch = time.time_ns() + HEAD_START_NS
         for engine in self._engines:
             await engine.send(messages.Start(t0=t0, epoch=epoch))
+        if self._sandbox is not None:
+            await self._sandbox.start_weather(t0)
         return RunFacts(
             profile=profile.name,
             seed=self._seed,

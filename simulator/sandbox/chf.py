@@ -16,6 +16,7 @@ from simulator.sandbox.accounts import Account, Accounts
 from simulator.sandbox.answers import Answer, Header, Problem, Reply, Timestamps
 from simulator.sandbox.ledger import Ledger
 from simulator.sandbox.messages import MAX_RATING_GROUPS, Create, Report, Units, Usage
+from simulator.sandbox.moods import Mood
 from simulator.sandbox.rating import Quota, not_granted
 from simulator.sandbox.repeats import AnswerHistory, CreateIdentity, Memory, create_identity
 from simulator.sandbox.sessions import MAX_OPEN, Session, Sessions
@@ -77,12 +78,24 @@ class Chf:
         self._location = location
         self._instance = instance.encode()
         self._references = 0
+        self._mood: Mood | None = None
+        """Of the request that is being answered."""
 
-    def handle(self, method: bytes, path: bytes, headers: Iterable[Header], body: bytes, now: int) -> Reply:
+    def handle(
+        self,
+        method: bytes,
+        path: bytes,
+        headers: Iterable[Header],
+        body: bytes,
+        now: int,
+        mood: Mood | None = None,
+    ) -> Reply:
         """Answers one N40 request; every request gets a reply, whatever its octets are.
 
-        `path` is `:path`, `headers` may hold pseudo header fields, `now` is in ns and never goes back.
+        `path` is `:path`, `headers` may hold pseudo header fields, `now` is in ns and never goes back; `mood` is how it is
+        charged, if not by the book.
         """
+        self._mood = mood
         operation = "other"
         try:
             operation, reference = _route(method, path)
@@ -115,6 +128,10 @@ class Chf:
         """When `on_time` has something to do (ns), None if never."""
         return self.sessions.next_expiry()
 
+    def stamp(self, now: int) -> bytes:
+        """`invocationTimeStamp` of an answer that is given now."""
+        return self._timestamps.text(now)
+
     def ledger_records(self) -> Iterator[dict[str, Any]]:
         """The books, ended sessions first; see `ledger` for the fields."""
         return ledger.parse(self.ledger.chunks(self.sessions))
@@ -127,7 +144,7 @@ class Chf:
         charging_id = request.charging_id()
         identity = create_identity(request, charging_id)
         known = self._creates.get(identity)
-        if known is not None:
+        if known is not None and not self._charges_again():
             self.requests[operation, "repeated"] += 1
             return operation, known.reply()
         reference = self._next_reference()
@@ -168,7 +185,8 @@ class Chf:
                 quota.debit(usage.used(quota.group.unit))
                 information.append(b'{"ratingGroup":%d,"resultCode":"SUCCESS"}' % usage.rating_group)
             else:
-                bought = quota.buy(usage.requested.amount(quota.group.unit))
+                wanted = usage.requested.amount(quota.group.unit)
+                bought = quota.buy(wanted) if self._mood is None else self._mood.buy(quota, wanted)
                 information.append(bought or not_granted(usage.rating_group, b"QUOTA_LIMIT_REACHED"))
         self.ledger.close_session(session, b"event")
         if _is_denied(information):
@@ -229,6 +247,8 @@ class Chf:
         """The answer that a request of an open session, or of one that was just released, was given before."""
         history = self._closed.get(reference) if session is None else session.answers
         known = None if history is None else history.find(operation, request.sequence)
+        if known is not None and self._charges_again():
+            return self._charge_again(reference, session, known, request)
         if known is not None:
             self.requests[operation, "repeated"] += 1
             return known.reply()
@@ -238,6 +258,23 @@ class Chf:
         _check_subscriber(session, request)
         reason = f"must be above {session.sequence}, the last one answered, or repeat a recent request"
         raise Problem(400, "MANDATORY_IE_INCORRECT", reason, invalid=[("/invocationSequenceNumber", reason)])
+
+    def _charges_again(self) -> bool:
+        return self._mood is not None and self._mood.charges_again()
+
+    def _charge_again(self, reference: bytes, session: Session | None, known: Answer, request: Report) -> Reply:
+        """A faulty charging function takes a repeat for something new."""
+        self.requests[known.operation, "charged again"] += 1
+        if session is not None:
+            information = self._charge(session, request.usages)
+            return Answer(known.operation, known.status, known.sequence, known.stamp, information).reply()
+        account = self.accounts.find(request.subscriber)
+        if account is not None:
+            again = Session(reference, account, "", request.sequence)
+            self._charge(again, [usage for usage in request.usages if usage.containers])
+            again.give_back()
+            self.ledger.close_session(again, b"released")
+        return known.reply()
 
     def _remember(self, session: Session, answer: Answer) -> AnswerHistory:
         self.sequence_gaps += answer.sequence > session.sequence + 1
@@ -265,6 +302,9 @@ class Chf:
                 self._debit(quota, usage)
             if usage.requested is not None:
                 asking.append((quota, usage.requested))
+        if self._mood is not None:
+            grant = self._mood.grant
+            return tuple([grant(quota, requested.amount(quota.group.unit)) for quota, requested in asking])
         return tuple([quota.grant(requested.amount(quota.group.unit)) for quota, requested in asking])
 
     def _debit(self, quota: Quota, usage: Usage) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import islice
-from typing import Any
 
 import anyio
 from starlette.applications import Starlette
@@ -16,16 +15,20 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from simulator.sandbox.chf import Chf
-from simulator.sandbox.totals import account_document, session_document, totals
+from simulator.sandbox.endpoints import Endpoints
+from simulator.sandbox.http import json_response as _json
+from simulator.sandbox.http import read_body as _body
+from simulator.sandbox.totals import account_document, all_totals, session_document
+from simulator.sandbox.weather import Weather
+from simulator.sandbox.weather_api import weather_routes
 
 MAX_PAGE = 10_000
-MAX_BODY = 1 << 20
 MAX_CREDIT = 10**18
 
 
-def management_app(chf: Chf) -> Starlette:
-    """The application; see `Management` for what is at each path."""
-    api = Management(chf)
+def management_app(*stores: Chf, endpoints: Endpoints | None = None) -> Starlette:
+    """The application; see `Management` for what is at each path. Without endpoints, those below it have no weather."""
+    api = Management(stores, None if endpoints is None else endpoints.weather)
     return Starlette(
         routes=[
             Route("/healthz", api.health),
@@ -36,6 +39,7 @@ def management_app(chf: Chf) -> Starlette:
             Route("/sessions", api.sessions),
             Route("/sessions/{reference}", api.session),
             Route("/ledger", api.ledger),
+            *([] if endpoints is None else weather_routes(endpoints)),
         ],
         exception_handlers={HTTPException: _error},
     )
@@ -44,43 +48,57 @@ def management_app(chf: Chf) -> Starlette:
 class Management:
     """The handlers. Every error is `{"error": "..."}` with a status that fits."""
 
-    def __init__(self, chf: Chf) -> None:
-        self._chf = chf
+    def __init__(self, stores: Sequence[Chf], weather: Weather | None = None) -> None:
+        self._stores = stores
+        self._weather = weather
+
+    def _store(self, request: Request) -> Chf:
+        """The books that `?store=2` names, by default the first."""
+        text = request.query_params.get("store", "1")
+        if text not in {str(number + 1) for number in range(len(self._stores))}:
+            raise HTTPException(400, f"store: expected a number from 1 to {len(self._stores)}")
+        return self._stores[int(text) - 1]
 
     async def health(self, _request: Request) -> Response:
         """GET /healthz: it is there."""
         return _json({"status": "ok"})
 
     async def totals(self, _request: Request) -> Response:
-        """GET /totals: see `totals.totals`."""
-        return _json(totals(self._chf))
+        """GET /totals: see `totals.totals`; all stores together. `weather` is what faults did, by kind."""
+        counts = {} if self._weather is None else {kind: n for kind, n in sorted(self._weather.counts.items()) if n}
+        return _json(all_totals(self._stores) | {"weather": counts})
 
     async def accounts(self, request: Request) -> Response:
-        """GET /accounts?limit=100&after=SUBSCRIBER: a page of accounts; `next` is the `after` of the next page."""
+        """GET /accounts?limit=100&after=SUBSCRIBER: a page of accounts; `next` is the `after` of the next page.
+
+        Where stores are separate, all that is about accounts takes a `?store=2`; the first is the default.
+        """
+        accounts = self._store(request).accounts
         limit = _limit(request)
         after = None
         if "after" in request.query_params:
-            after = self._chf.accounts.get(request.query_params["after"])
+            after = accounts.get(request.query_params["after"])
             if after is None:
                 raise HTTPException(400, "after: there is no such account")
-        page = self._chf.accounts.page(after, limit)
+        page = accounts.page(after, limit)
         following = page[-1].subscriber if len(page) == limit else None
         return _json({"accounts": [account_document(account) for account in page], "next": following})
 
     async def account(self, request: Request) -> Response:
         """GET /accounts/SUBSCRIBER."""
         subscriber = request.path_params["subscriber"]
-        account = self._chf.accounts.get(subscriber)
+        account = self._store(request).accounts.get(subscriber)
         if account is None:
             raise HTTPException(404, f"there is no account {subscriber}")
         return _json(account_document(account))
 
     async def credit(self, request: Request) -> Response:
         """POST /accounts {"subscriber": "imsi-…", "balances": {"data": 1000000}}: adds to it, creates it if need be."""
+        accounts = self._store(request).accounts
         subscriber, balances = self._read_credit(await _body(request))
-        known = self._chf.accounts.get(subscriber)
+        known = accounts.get(subscriber)
         try:
-            account = known or self._chf.accounts.create(subscriber)
+            account = known or accounts.create(subscriber)
         except OverflowError as error:
             raise HTTPException(507, str(error)) from None
         for counter, amount in balances.items():
@@ -105,7 +123,7 @@ class Management:
         return subscriber, balances
 
     def _check_credit(self, counter: str, amount: object) -> None:
-        counters = self._chf.tariffs.counters()
+        counters = self._stores[0].tariffs.counters()
         if counter not in counters:
             raise HTTPException(400, f"balances.{counter}: the plan has {', '.join(counters)}")
         if type(amount) is not int or not 0 <= amount <= MAX_CREDIT:
@@ -114,15 +132,17 @@ class Management:
     async def sessions(self, request: Request) -> Response:
         """GET /sessions?limit=100&subscriber=…: open sessions, the one that was silent for longest first."""
         wanted = request.query_params.get("subscriber")
-        found = (session for session in self._chf.sessions if wanted in (None, session.account.subscriber))
+        every = (session for chf in self._stores for session in chf.sessions)
+        found = (session for session in every if wanted in (None, session.account.subscriber))
         now = time.monotonic_ns()
         page = [session_document(session, now) for session in islice(found, _limit(request))]
-        return _json({"sessions": page, "open": len(self._chf.sessions)})
+        return _json({"sessions": page, "open": sum(len(chf.sessions) for chf in self._stores)})
 
     async def session(self, request: Request) -> Response:
         """GET /sessions/REF."""
         reference = request.path_params["reference"]
-        session = self._chf.sessions.get(reference.encode())
+        found = (chf.sessions.get(reference.encode()) for chf in self._stores)
+        session = next((session for session in found if session is not None), None)
         if session is None:
             raise HTTPException(404, f"there is no open session {reference}")
         return _json(session_document(session, time.monotonic_ns()))
@@ -132,9 +152,10 @@ class Management:
         return StreamingResponse(self._ledger_chunks(), media_type="application/x-ndjson")
 
     async def _ledger_chunks(self) -> AsyncIterator[bytes]:
-        for chunk in self._chf.ledger.chunks(self._chf.sessions):
-            yield chunk
-            await anyio.lowlevel.checkpoint()
+        for chf in self._stores:
+            for chunk in chf.ledger.chunks(chf.sessions):
+                yield chunk
+                await anyio.lowlevel.checkpoint()
 
 
 def _limit(request: Request) -> int:
@@ -142,20 +163,6 @@ def _limit(request: Request) -> int:
     if not text.isdecimal() or not text.isascii() or len(text) > 6 or not 1 <= int(text) <= MAX_PAGE:
         raise HTTPException(400, f"limit: expected a number from 1 to {MAX_PAGE}")
     return int(text)
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            raise HTTPException(413, f"the body is larger than {MAX_BODY} octets")
-    return bytes(body)
-
-
-def _json(document: dict[str, Any], status: int = 200) -> Response:
-    # Not orjson: sums of 64-bit amounts may be wider than 64 bits.
-    return Response(json.dumps(document) + "\n", status, media_type="application/json")
 
 
 async def _error(_request: Request, error: Exception) -> Response:

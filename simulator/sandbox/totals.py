@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from simulator.sandbox.accounts import Account
@@ -9,6 +10,24 @@ from simulator.sandbox.chf import Chf
 from simulator.sandbox.sessions import Session
 
 Json = dict[str, Any]
+
+
+def all_totals(stores: Sequence[Chf]) -> Json:
+    """The totals of all stores together."""
+    whole = totals(stores[0])
+    for chf in stores[1:]:
+        whole = _added(whole, totals(chf))
+    return whole
+
+
+def _added(one: Any, other: Any) -> Any:
+    """Numbers add up, at whatever depth; names are the same everywhere."""
+    if isinstance(one, dict):
+        return {
+            **other,
+            **{name: _added(value, other[name]) if name in other else value for name, value in one.items()},
+        }
+    return one + other if isinstance(one, int) else one
 
 
 def totals(chf: Chf) -> Json:

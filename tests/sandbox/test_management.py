@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from simulator.sandbox import Chf
-from simulator.sandbox.management import MAX_BODY, management_app
+from simulator.sandbox.http import MAX_BODY
+from simulator.sandbox.management import management_app
 from tests.sandbox.smf import KB, SUBSCRIBER, Smf, ask, plan, used
 
 pytestmark = pytest.mark.anyio
