@@ -75,7 +75,7 @@ class Server:
         accept = cast("Callable[[], asyncio.Protocol]", self._accept)  # each is one by its methods
         self._listener = await loop.create_server(accept, host, port, ssl=self._tls, backlog=1_024)
 
-    async def suspend(self) -> int:
+    def suspend(self) -> int:
         """Refuse new connections and cut those that are there, until `resume`; return how many were cut."""
         if self._listener is None:
             return 0
@@ -86,7 +86,6 @@ class Server:
         connections = list(self._connections)
         for connection in connections:
             connection.reset_transport()
-        await all_done([connection.gone for connection in connections], self._limits.close_timeout_s)
         return len(connections)
 
     async def resume(self) -> None:

@@ -28,7 +28,7 @@ class SandboxFailedError(Exception):
 class EmbeddedSandbox:
     """The charging function of a run without a target. `n40` and `management` are its addresses, `endpoints` all of N40's."""
 
-    def __init__(self, profile: Profile, folder: Path, seed: int) -> None:
+    def __init__(self, profile: Profile, folder: Path, seed: int = 1) -> None:
         self._settings: dict[str, Any] = {
             "plan": rating_plan(profile).model_dump(mode="json"),
             "pace": profile.pace if profile.pace is not None else "flat-out",
@@ -102,7 +102,7 @@ class EmbeddedSandbox:
 
 
 @asynccontextmanager
-async def embedded_sandbox(profile: Profile, folder: Path, seed: int) -> AsyncIterator[EmbeddedSandbox]:
+async def embedded_sandbox(profile: Profile, folder: Path, seed: int = 1) -> AsyncIterator[EmbeddedSandbox]:
     """Run a sandbox for the length of the block. Raises SandboxFailedError."""
     sandbox = EmbeddedSandbox(profile, folder, seed)
     async with AsyncExitStack() as stack:

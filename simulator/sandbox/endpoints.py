@@ -11,7 +11,6 @@ import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from typing import Final
 
 from simulator.config import Fault, NotifyStorm, Quirks
@@ -51,9 +50,11 @@ class Endpoint:
         self._weather = weather
         self._quirks = quirks
         self._quirky = Quirky(quirks, chf.stamp) if quirks.changes_messages else None
-        self._changing = asyncio.Lock()
+        self.down = False
+        """Whether it refuses connections."""
         self.killed = 0
         """Connections that outages cut."""
+        self._return: asyncio.Task[None] | None = None
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None, endpoints: Sequence[Endpoint]) -> None:
         """Listens; port 0 takes a free one. `endpoints` are all there are, for redirections. OSError if it cannot."""
@@ -71,44 +72,47 @@ class Endpoint:
 
     async def aclose(self) -> None:
         """Stops."""
+        if self._return is not None:
+            self._return.cancel()
+            await asyncio.wait([self._return])
         if self._server is not None:
             await self._server.aclose()
 
     # as a whole
 
     def settle(self, now: int) -> None:
-        """Chooses who answers requests in the weather of this moment."""
+        """Brings the endpoint into the state that the weather of this moment wants, and chooses who answers requests."""
         touched = self._quirky is not None or self._weather.touches_requests(self.number, now)
         handler = self._answer if touched else self.plain
-        if self.server.handler is not handler:
+        if self.server.handler != handler:
             self.server.use(handler)
-
-    async def adapt(self) -> None:
-        """Brings the server into the state that the weather of this moment wants. Changes wait for each other."""
-        async with self._changing:
-            before, wanted = self.conditions, self._weather.conditions(self.number, time.monotonic_ns())
-            if wanted == before:
-                return
-            self._count(before, wanted)
+        wanted = self._weather.conditions(self.number, now)
+        if wanted != self.conditions:
+            self._count(self.conditions, wanted)
             self.conditions = wanted
             self.server.announce(
                 streams=_STREAMS if wanted.max_streams is None else wanted.max_streams,
                 stream_window_octets=0 if wanted.window_closed else STREAM_WINDOW_OCTETS,
             )
-            if wanted.down:
-                self.killed += await self.server.suspend()
-            elif before.down:
-                await self._come_back()
+        if wanted.down and not self.down:
+            self.down = True
+            self.killed += self.server.suspend()
+        elif self.down and not wanted.down and self._return is None:
+            self._return = asyncio.get_running_loop().create_task(self._come_back())
 
     def _count(self, before: Conditions, wanted: Conditions) -> None:
         counts = self._weather.counts
-        counts["outage"] += wanted.down and not before.down
-        counts["close_window"] += wanted.window_closed and not before.window_closed
-        counts["max_streams"] += wanted.max_streams is not None and wanted.max_streams != before.max_streams
+        if wanted.down and not before.down:
+            counts["outage"] += 1
+        if wanted.window_closed and not before.window_closed:
+            counts["close_window"] += 1
+        if wanted.max_streams not in {None, before.max_streams}:
+            counts["max_streams"] += 1
 
     async def _come_back(self) -> None:
+        """Listens again, as soon as it can, unless the next outage comes before that."""
         warned = False
-        while True:
+        while not self.conditions.down:
             try:
                 await self.server.resume()
             except OSError as error:
@@ -117,7 +121,10 @@ class Endpoint:
                 warned = True
                 await asyncio.sleep(_RETRY_S)
             else:
-                return
+                self.down = False
+                break
+        self._return = None
+        self.settle(time.monotonic_ns())
 
     def send_away(self, fault: Fault) -> None:
         """GOAWAY on every connection that is there."""
@@ -219,7 +226,6 @@ class Endpoints:
             for i in range(weather.endpoints)
         ]
         self._timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._all)
@@ -234,10 +240,6 @@ class Endpoints:
         """Stops all of them."""
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(endpoint.aclose() for endpoint in self._all))
 
     def start(self, t0: int) -> None:
@@ -250,16 +252,9 @@ class Endpoints:
         now = time.monotonic_ns()
         for endpoint in self._all:
             endpoint.settle(now)
-            if endpoint.conditions != self.weather.conditions(endpoint.number, now):
-                self._spawn(endpoint)
         for rule in self.weather.begun(now):
             self._begin(rule.fault, rule.end)
         self._schedule(now)
-
-    def _spawn(self, endpoint: Endpoint) -> None:
-        task = asyncio.get_running_loop().create_task(endpoint.adapt())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _begin(self, fault: Fault, end: int | None) -> None:
         if fault.notify is not None:

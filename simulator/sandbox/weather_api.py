@@ -55,7 +55,7 @@ class WeatherApi:
             "number": endpoint.number,
             "address": endpoint.address,
             "store": endpoint.store,
-            "state": "down" if conditions.down else "up",
+            "state": "down" if endpoint.down else "up",
             "max_streams": conditions.max_streams,
             "window_closed": conditions.window_closed,
             "connections": statistics.connections,
