@@ -45,7 +45,7 @@ MOST_ENDPOINTS = 64
 EndpointCount = Annotated[SomeCount, Field(le=MOST_ENDPOINTS)]
 Stores = Literal["shared", "separate"]
 
-Operation = Literal["create", "update", "release", "event"]
+Operation = Literal["create", "update", "release", "event", "token"]
 ResultCode = Literal[
     "RATING_FAILED",
     "QUOTA_LIMIT_REACHED",
@@ -218,7 +218,7 @@ class Fault(Model):
     endpoint: SomeCount | None = None
     """The number of one endpoint, counted from 1; null: all."""
     operations: Annotated[list[Operation], Field(min_length=1)] | None = None
-    """null: all."""
+    """null: all but token, which has to be named."""
     subscribers: SubscriberRange | None = None
     """IMSIs `first..last`, or one identifier; null: all."""
     share: Share = 1.0

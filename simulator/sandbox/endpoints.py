@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 _STREAMS: Final = ServerLimits().streams
 _SHORTEST_WAIT_S: Final = 0.001
 _RETRY_S: Final = 0.1
+_TOKENS: Final = b"/oauth2/token"
 _subscriber: Final = re.compile(rb'"subscriberIdentifier"\s*:\s*"([^"\\]*)"').search
 _one_time: Final = re.compile(rb'"oneTimeEvent"\s*:\s*true').search
 
@@ -277,11 +278,13 @@ class Endpoints:
 
 
 def operation_of(path: bytes, body: bytes) -> str:
-    """create, update, release or event, whatever the API's root and spelling."""
+    """create, update, release, event or token, whatever the API's root and spelling."""
     if path.endswith(b"/update"):
         return "update"
     if path.endswith(b"/release"):
         return "release"
+    if path.endswith(_TOKENS):
+        return "token"
     return "create" if _one_time(body) is None else "event"
 
 

@@ -49,7 +49,9 @@ class Quirky:
             reply = self._with_body(body, now)
         headers = reply.headers
         if operation == "update" and self._quirks.location_on_update:
-            headers = [*headers, (b"location", path.split(b"/")[-2])]
+            session = path.removesuffix(b"/update")
+            bare = self._quirks.location == "bare"
+            headers = [*headers, (b"location", session.rpartition(b"/")[2] if bare else session)]
         if operation == "event" and self._quirks.empty_event_reference:
             headers = [(name, _without_reference(value) if name == b"location" else value) for name, value in headers]
         return Reply(reply.status, headers, self._body(reply.body))

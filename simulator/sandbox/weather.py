@@ -21,6 +21,10 @@ from simulator.sandbox.capacity import Capacity
 from simulator.sandbox.moods import MOOD_KINDS, Mood
 
 MOST_RULES: Final = 10_000
+MOST_MOODS: Final = 1000
+"""Combinations that are kept ready."""
+ALL_OPERATIONS: Final = ("create", "update", "release", "event")
+"""Of N40, if a fault names none."""
 
 _NS_PER_S: Final = 1_000_000_000
 _TO_UNIT: Final = 2.0**-53
@@ -51,7 +55,7 @@ class Rule:
         """Whether somebody was told that it has begun."""
         self.fits = 0
         """Requests that it fitted so far, chance aside."""
-        self.operations = frozenset(fault.operations or ())
+        self.operations = frozenset(fault.operations or ALL_OPERATIONS)
         self.span = None if fault.subscribers is None else subscriber_range(fault.subscribers)
         self.once = self.kind == "notify" or (self.kind == "goaway" and not fault.picks_requests)
         """Whether it happens when its window begins, and not again."""
@@ -73,7 +77,7 @@ class Rule:
 
     def strikes(self, operation: str, subscriber: str) -> bool:
         """Whether the next request is hit; one that does not fit is not counted."""
-        if self.operations and operation not in self.operations:
+        if operation not in self.operations:
             return False
         if self.fault.subscribers is not None and not self._is_subscriber(subscriber):
             return False
@@ -258,6 +262,8 @@ class Weather:
         numbers = tuple(rule.number for rule in rules)
         mood = self._moods.get(numbers)
         if mood is None:
+            if len(self._moods) >= MOST_MOODS:
+                self._moods.clear()
             mood = self._moods[numbers] = Mood([rule.fault for rule in rules], self.counts)
         return mood
 

@@ -14,7 +14,7 @@ import orjson
 
 from simulator.config import QUIRKS, Fault, NotifyStorm, Quirks, Servers
 from simulator.http2 import Answer, Failure, Header, Pool, PoolLimits, Target
-from simulator.sandbox import Chf
+from simulator.sandbox import Chf, LocationForm
 from simulator.sandbox.endpoints import Endpoint, Endpoints
 from simulator.sandbox.weather import Weather
 from tests.http2.peers import Client
@@ -60,8 +60,10 @@ async def sky(
         servers=None if servers is None else Servers.model_validate(servers),
         endpoints=endpoints,
     )
-    chfs = [Chf(plan(), instance=str(number)) for number in range(stores)]
-    every = Endpoints(chfs, weather, quirks=QUIRKS[quirks] if isinstance(quirks, str) else quirks)
+    wanted = QUIRKS[quirks] if isinstance(quirks, str) else quirks or Quirks()
+    location = LocationForm(wanted.location or "path")
+    chfs = [Chf(plan(), instance=str(number), location=location) for number in range(stores)]
+    every = Endpoints(chfs, weather, quirks=wanted)
     found = Sky(every)
     await every.listen("127.0.0.1", [0] * endpoints)
     every.start(time.monotonic_ns())

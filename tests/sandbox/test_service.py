@@ -165,6 +165,12 @@ def test_a_child_ends_on_a_signal(number: signal.Signals) -> None:
         ('{"prot": 1}', 'unknown key "prot", did you mean "port"?'),
         ('{"port": 70000}', "settings: port: "),
         ('{"certificate": "missing.pem"}', "missing.pem"),
+        (
+            '{"faults": [{"endpoint": 2, "silence": true}]}',
+            "settings: faults: 0: endpoint: the sandbox has 1 endpoint, got 2",
+        ),
+        ('{"endpoints": 2, "ports": [1]}', "settings: expected 2 ports, one per endpoint, got 1"),
+        ('{"quirks": "sigscal"}', 'no quirks "sigscal", did you mean "sigscale"?'),
         ('{"host": "203.0.113.1"}', "cannot listen for N40 on 203.0.113.1:0"),
     ],
 )
@@ -238,3 +244,59 @@ def test_tls_with_client_certificates(require_tool: Callable[[str], str], tmp_pa
 def test_tls_that_would_be_ignored_is_refused(field: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="needs a certificate"):
         SandboxSettings.model_validate({"plan": plan(), field: tmp_path / "x.pem"})
+
+
+@pytest.mark.anyio
+async def test_endpoints_follow_one_another_or_take_the_ports_they_are_given() -> None:
+    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [each.getsockname()[1] for each in free]
+    for each in free:
+        each.close()
+    async with sandbox(endpoints=2, ports=ports) as ready:
+        assert ready.endpoints == [f"http://127.0.0.1:{port}" for port in ports]
+        assert ready.n40 == ready.endpoints[0]
+    settings = SandboxSettings.model_validate({"plan": plan(), "port": 8080, "endpoints": 3})
+    assert settings.all_ports == [8080, 8081, 8082]
+
+
+@pytest.mark.anyio
+async def test_the_second_port_in_use_is_the_one_that_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {"plan": plan(), "endpoints": 2, "ports": [0, port]}
+        with pytest.raises(SandboxError, match=f"cannot listen for N40 on 127.0.0.1:{port}"):
+            await serve_sandbox(SandboxSettings.model_validate(settings), on_ready=print)
+
+
+@pytest.mark.anyio
+async def test_separate_stores_keep_separate_books_that_are_read_as_one(tmp_path: Path) -> None:
+    async with sandbox(endpoints=2, stores="separate", ledger_folder=tmp_path) as ready:
+        async with httpx.AsyncClient(http1=False, http2=True) as client:
+            for address in ready.endpoints:
+                event = message(0, [ask(200)], oneTimeEvent=True, oneTimeEventType="IEC")
+                assert (await client.post(address + PATH, json=event)).status_code == 201
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            records = [json.loads(line) for line in (await management.get("/ledger")).text.splitlines()]
+    assert len({record["ref"] for record in records}) == 2
+    assert len(list(tmp_path.iterdir())) == 2  # noqa: ASYNC240 - nothing else runs any more
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_faults_wait_for_the_clock_unless_they_start_at_once(at_once: bool) -> None:
+    faults = [{"status": 503}]
+    async with (
+        sandbox(faults=faults, starts_at_once=at_once) as ready,
+        httpx.AsyncClient(http1=False, http2=True) as n40,
+    ):
+        assert (await n40.post(ready.n40 + PATH, json=message(0, [ask(300)]))).status_code == (503 if at_once else 201)
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            assert (await management.post("/faults/clock")).status_code == 200
+        assert (await n40.post(ready.n40 + PATH, json=message(0, [ask(300)]))).status_code == 503
+
+
+@pytest.mark.anyio
+async def test_quirks_decide_what_location_looks_like() -> None:
+    async with sandbox(quirks="totogi") as ready, httpx.AsyncClient(http1=False, http2=True) as client:
+        opened = await client.post(ready.n40 + PATH, json=message(0, [ask(300)]))
+        assert "/" not in opened.headers["location"]

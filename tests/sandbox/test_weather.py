@@ -63,6 +63,11 @@ def test_only_the_operations_that_are_named_are_hit():
     assert told == {"create": False, "update": False, "release": True, "event": True}
 
 
+def test_tokens_are_only_hit_where_they_are_named():
+    assert not hit(weather({"silence": True}).decide("token", "", 1, 0))
+    assert hit(weather({"operations": ["token"], "status": 500}).decide("token", "", 1, 0))
+
+
 @pytest.mark.parametrize(
     ("subscribers", "hits"),
     [
