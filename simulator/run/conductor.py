@@ -34,6 +34,8 @@ from simulator.version import __version__
 READY_TIMEOUT_S = 60.0
 HEAD_START_NS = 150_000_000
 """Between the command to start and the start, so that all engines begin together."""
+HEAD_START_WITH_WEATHER_NS = 750_000_000
+"""Where the sandbox has to be told first when its faults begin."""
 GRACE_S = 10.0
 """Beyond the drain's timeout, for the engines to close down."""
 
@@ -250,12 +252,14 @@ class Conductor:
                 f"{wanted - possible:,} of the {wanted:,} sessions to be found open were not set up: it takes a second for "
                 f"{FILL_PER_S:,} of them, and the duration is {profile.load.duration:g} s"
             )
-        t0 = time.monotonic_ns() + HEAD_START_NS
-        epoch = time.time_ns() + HEAD_START_NS
+        weather = self._sandbox if self._profile.sandbox.faults else None
+        head_start = HEAD_START_NS if weather is None else HEAD_START_WITH_WEATHER_NS
+        t0 = time.monotonic_ns() + head_start
+        epoch = time.time_ns() + head_start
+        if weather is not None:
+            await weather.start_weather(t0)
         for engine in self._engines:
             await engine.send(messages.Start(t0=t0, epoch=epoch))
-        if self._sandbox is not None:
-            await self._sandbox.start_weather(t0)
         return RunFacts(
             profile=profile.name,
             seed=self._seed,

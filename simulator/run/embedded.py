@@ -68,8 +68,6 @@ class EmbeddedSandbox:
     async def start_weather(self, t0: int) -> None:
         """The faults' time counts from `t0` (monotonic ns). A sandbox that died meanwhile is not asked twice."""
         self._t0 = t0
-        if not self._settings["faults"]:
-            return
         with suppress(httpx.HTTPError):  # whoever watches it will see that it is gone
             async with httpx.AsyncClient(trust_env=False) as client:
                 await client.post(f"{self.management}/faults/clock", json={"t0": t0})
