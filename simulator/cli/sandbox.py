@@ -32,6 +32,14 @@ def sandbox_command(
     ledger_folder: Annotated[
         Path | None, typer.Option(help="Keep the ledger of ended sessions in this folder.")
     ] = None,
+    require_tokens: Annotated[
+        bool, typer.Option("--require-tokens", help="N40 needs a bearer token of /oauth2/token.")
+    ] = False,
+    lifetime: Annotated[str, typer.Option("--token-lifetime", help="How long a token is valid.")] = "1h",
+    notify_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A host, or network, that may be notified besides loopback; can be given several times."),
+    ] = None,
 ) -> None:
     """Run the embedded charging function by itself, until Ctrl-C."""
     try:
@@ -47,6 +55,8 @@ def sandbox_command(
             key=key,
             client_ca=client_ca,
             ledger_folder=ledger_folder,
+            tokens={"lifetime": lifetime} if require_tokens else None,  # type: ignore[arg-type]  # pydantic reads it
+            notify_hosts=notify_host or [],
         )
         run_sandbox(settings, on_ready=_show)
     except ValidationError as error:
@@ -63,5 +73,5 @@ def _show(ready: Ready) -> None:
 
 def _say(ready: Ready) -> None:
     typer.echo(f"N40         {ready.n40}/nchf-convergedcharging/v3/chargingdata")
-    typer.echo(f"management  {ready.management}   (/accounts /sessions /totals /ledger)")
+    typer.echo(f"management  {ready.management}   (/accounts /sessions /totals /ledger /notify)")
     typer.echo(f"Charge it:  smfleet run --target {ready.n40} --ledger {ready.management}/ledger")

@@ -16,16 +16,21 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from simulator.sandbox.chf import Chf
+from simulator.sandbox.messages import UINT32
+from simulator.sandbox.notifier import KINDS, MAX_RATE, Kind, Notifier
+from simulator.sandbox.sessions import Session
 from simulator.sandbox.totals import account_document, session_document, totals
 
 MAX_PAGE = 10_000
 MAX_BODY = 1 << 20
 MAX_CREDIT = 10**18
+DEFAULT_RATE = 1000
+_NOTIFY_WORDS = 'expected {"subscriber": "imsi-…"}, {"session": "REF"} or {"share": 0.5, "rate": 1000}'
 
 
-def management_app(chf: Chf) -> Starlette:
+def management_app(chf: Chf, notifier: Notifier | None = None) -> Starlette:
     """The application; see `Management` for what is at each path."""
-    api = Management(chf)
+    api = Management(chf, notifier or Notifier(chf.sessions))
     return Starlette(
         routes=[
             Route("/healthz", api.health),
@@ -36,6 +41,9 @@ def management_app(chf: Chf) -> Starlette:
             Route("/sessions", api.sessions),
             Route("/sessions/{reference}", api.session),
             Route("/ledger", api.ledger),
+            Route("/notify", api.notify, methods=["POST"]),
+            Route("/notify", api.stop_notifying, methods=["DELETE"]),
+            Route("/tokens/revoke", api.revoke_tokens, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _error},
     )
@@ -44,16 +52,17 @@ def management_app(chf: Chf) -> Starlette:
 class Management:
     """The handlers. Every error is `{"error": "..."}` with a status that fits."""
 
-    def __init__(self, chf: Chf) -> None:
+    def __init__(self, chf: Chf, notifier: Notifier) -> None:
         self._chf = chf
+        self._notifier = notifier
 
     async def health(self, _request: Request) -> Response:
         """GET /healthz: it is there."""
         return _json({"status": "ok"})
 
     async def totals(self, _request: Request) -> Response:
-        """GET /totals: see `totals.totals`."""
-        return _json(totals(self._chf))
+        """GET /totals: see `totals.totals`, and `Notifier.document` for `notifications`."""
+        return _json(totals(self._chf, time.monotonic_ns()) | {"notifications": self._notifier.document()})
 
     async def accounts(self, request: Request) -> Response:
         """GET /accounts?limit=100&after=SUBSCRIBER: a page of accounts; `next` is the `after` of the next page."""
@@ -83,15 +92,11 @@ class Management:
             account = known or self._chf.accounts.create(subscriber)
         except OverflowError as error:
             raise HTTPException(507, str(error)) from None
-        for counter, amount in balances.items():
-            account.balance(counter).total += amount
+        self._chf.credit(account, balances)
         return _json(account_document(account), 201 if known is None else 200)
 
     def _read_credit(self, body: bytes) -> tuple[str, dict[str, int]]:
-        try:
-            document = json.loads(body)
-        except (ValueError, RecursionError):
-            raise HTTPException(400, "the body is not JSON") from None
+        document = _read_json(body)
         if not isinstance(document, dict) or not document.keys() <= {"subscriber", "balances"}:
             raise HTTPException(400, 'expected {"subscriber": "imsi-…", "balances": {"data": 1000000}}')
         subscriber = document.get("subscriber")
@@ -135,6 +140,82 @@ class Management:
         for chunk in self._chf.ledger.chunks(self._chf.sessions):
             yield chunk
             await anyio.lowlevel.checkpoint()
+
+    async def notify(self, request: Request) -> Response:
+        """POST /notify {"share": 1, "rate": 5000, "type": "REAUTHORIZATION", "rating_groups": [300]}.
+
+        Notifies a share of the open sessions at a rate, which takes its time and ends an earlier one; or, with
+        "subscriber" or "session" instead, those sessions at once. What became of it is in /totals.
+        """
+        document = _read_json(await _body(request))
+        if not isinstance(document, dict) or len(document.keys() & {"subscriber", "session", "share"}) != 1:
+            raise HTTPException(400, _NOTIFY_WORDS)
+        unknown = document.keys() - {"subscriber", "session", "share", "type", "rating_groups", "rate"}
+        if unknown or ("rate" in document and "share" not in document):
+            raise HTTPException(400, f"{min(unknown, default='rate')}: does not belong here; {_NOTIFY_WORDS}")
+        kind, rating_groups = _kind(document), _rating_groups(document)
+        if "share" in document:
+            share = _number(document, "share", 1)
+            rate = _number(document, "rate", MAX_RATE, DEFAULT_RATE)
+            storm = self._notifier.storm(kind, rate, share, rating_groups)
+            return _json({"sessions": storm.left, "rate": rate}, 202)
+        sessions = self._sessions_named(document)
+        sent = sum(self._notifier.notify(session, kind, rating_groups) for session in sessions)
+        return _json({"sessions": len(sessions), "sent": sent}, 202)
+
+    def _sessions_named(self, document: dict[str, Any]) -> list[Session]:
+        subscriber, reference = document.get("subscriber"), document.get("session")
+        if isinstance(reference, str):
+            session = self._chf.sessions.get(reference.encode(errors="replace"))
+            found = [] if session is None else [session]
+        else:
+            found = [session for session in self._chf.sessions if session.account.subscriber == subscriber]
+        if not found:
+            raise HTTPException(404, f"there is no open session of {subscriber if reference is None else reference}")
+        return found
+
+    async def stop_notifying(self, _request: Request) -> Response:
+        """DELETE /notify: ends the storm."""
+        storm = self._notifier.blowing
+        return _json({"stopped": self._notifier.stop(), "left": 0 if storm is None else storm.left})
+
+    async def revoke_tokens(self, _request: Request) -> Response:
+        """POST /tokens/revoke: no token is valid any more, as if all had expired early."""
+        if self._chf.tokens is None:
+            raise HTTPException(409, "this sandbox does not ask for tokens")
+        return _json({"revoked": self._chf.tokens.revoke()})
+
+
+def _kind(document: dict[str, Any]) -> Kind:
+    for kind in KINDS:
+        if document.get("type", KINDS[0]) == kind:
+            return kind
+    raise HTTPException(400, f"type: expected {' or '.join(KINDS)}")
+
+
+def _rating_groups(document: dict[str, Any]) -> list[int]:
+    groups = document.get("rating_groups", [])
+    if not isinstance(groups, list) or len(groups) > 256 or not all(_is_rating_group(each) for each in groups):
+        raise HTTPException(400, "rating_groups: expected a list of at most 256 numbers")
+    return groups
+
+
+def _is_rating_group(value: object) -> bool:
+    return type(value) is int and 0 <= value <= UINT32
+
+
+def _number(document: dict[str, Any], name: str, most: int, default: int | None = None) -> float:
+    value = document.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        raise HTTPException(400, f"{name}: expected a number above 0, at most {most}")
+    return value
+
+
+def _read_json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise HTTPException(400, "the body is not JSON") from None
 
 
 def _limit(request: Request) -> int:

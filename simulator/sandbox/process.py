@@ -19,16 +19,19 @@ from typing import Annotated, BinaryIO
 
 import anyio
 import uvicorn
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_serializer, field_validator
 
 from simulator.config import RatingPlan, load_plan
 from simulator.config.errors import problem
 from simulator.config.model import Model, message_of
-from simulator.config.quantities import Pace
-from simulator.http2 import server_tls
+from simulator.config.quantities import Pace, SomeDuration
+from simulator.http2 import client_tls, server_tls
 from simulator.sandbox.chf import Chf, LocationForm
 from simulator.sandbox.management import management_app
 from simulator.sandbox.n40_server import serve_n40
+from simulator.sandbox.notifier import Hosts, Notifier
+from simulator.sandbox.sessions import Session
+from simulator.sandbox.tokens import Tokens
 
 EXIT_OK = 0
 EXIT_CANNOT_RUN = 2
@@ -38,6 +41,19 @@ _CLOSING_S = 2
 
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class TokenSettings(Model):
+    """Bearer tokens that every N40 request needs; they are given out at /oauth2/token, beside N40."""
+
+    lifetime: SomeDuration = 3600.0
+    """Seconds of the wall clock."""
+    clients: dict[str, SecretStr] = Field(default_factory=dict)
+    """Secrets by client id; none: any NF instance gets a token."""
+
+    @field_serializer("clients", when_used="json")
+    def _tell_the_child(self, clients: dict[str, SecretStr]) -> dict[str, str]:
+        return {name: secret.get_secret_value() for name, secret in clients.items()}
 
 
 class SandboxSettings(Model):
@@ -57,6 +73,13 @@ class SandboxSettings(Model):
     client_ca: Path | None = None
     """With it, a client must have a certificate of this CA."""
     ledger_folder: Path | None = None
+    """Where `ledger-….ndjson` is written, one per start; a temporary file without it."""
+    tokens: TokenSettings | None = None
+    """With it, N40 requests need a bearer token."""
+    notify_hosts: list[str] = Field(default_factory=list)
+    """Hosts that may be notified besides loopback: names, addresses, networks such as 10.0.0.0/8."""
+    notify_ca: Path | None = None
+    """The CA of consumers that are notified over TLS; without it `client_ca`, or else those that the system trusts."""
 
     @field_validator("key", "client_ca")
     @classmethod
@@ -65,8 +88,6 @@ class SandboxSettings(Model):
         if file is not None and info.data.get("certificate") is None:
             raise problem("needs a certificate: without one, N40 is not spoken over TLS")
         return file
-
-    """Where `ledger-….ndjson` is written, one per start; a temporary file without it."""
 
 
 class Ready(Model):
@@ -91,14 +112,37 @@ async def serve_sandbox(settings: SandboxSettings, *, on_ready: Callable[[Ready]
             instance=instance,
             location=settings.location,
             spool=spool,
+            tokens=_tokens(settings.tokens),
         )
-        async with _n40(chf, settings) as n40, _management(chf, settings) as management:
+        notifier = _notifier(chf, settings)
+        async with _n40(chf, settings) as n40, _management(chf, notifier, settings) as management:
             on_ready(Ready(n40=n40, management=management))
             _spare_collections()
             try:
-                await _expire(chf)
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(notifier.run)
+                    await _expire(chf)
             finally:
                 chf.ledger.flush()
+
+
+def _tokens(settings: TokenSettings | None) -> Tokens | None:
+    if settings is None:
+        return None
+    return Tokens(settings.lifetime, {name: secret.get_secret_value() for name, secret in settings.clients.items()})
+
+
+def _notifier(chf: Chf, settings: SandboxSettings) -> Notifier:
+    make_tls = functools.partial(
+        client_tls, ca_file=settings.notify_ca or settings.client_ca, certificate=settings.certificate, key=settings.key
+    )
+    notifier = Notifier(chf.sessions, hosts=Hosts(settings.notify_hosts), make_tls=make_tls)
+
+    def ask_again(session: Session, rating_groups: list[int]) -> None:
+        notifier.notify(session, "REAUTHORIZATION", rating_groups)
+
+    chf.on_credit = ask_again
+    return notifier
 
 
 @contextlib.asynccontextmanager
@@ -120,7 +164,7 @@ async def _n40(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def _management(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]:
+async def _management(chf: Chf, notifier: Notifier, settings: SandboxSettings) -> AsyncIterator[str]:
     host, port = settings.management_host, settings.management_port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -129,7 +173,7 @@ async def _management(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]
         raise _cannot_listen("management", host, port, error) from None
     server = _Uvicorn(
         uvicorn.Config(
-            management_app(chf),
+            management_app(chf, notifier),
             lifespan="off",
             log_config=None,
             access_log=False,
