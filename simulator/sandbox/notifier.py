@@ -256,7 +256,7 @@ class Notifier:
             if self.in_flight >= MAX_IN_FLIGHT:
                 self._room.clear()
                 await self._room.wait()
-            else:
+            elif storm.left:
                 await asyncio.sleep(_STEP_S)
 
     def _room_now(self) -> int:
