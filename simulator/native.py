@@ -21,7 +21,7 @@ MODULES: Final = {
     "n40": "answers delivery event flow messages rating_group request session timestamps triggers",
     "http2": "codec codec_ngh2 connection messages pool server_connection statistics",
     "fleet": "arrivals books connections draws fleet pace population scheduler series session subscribers usage",
-    "sandbox": "accounts chf ledger rating repeats requests sessions tariffs",
+    "sandbox": "accounts chf ledger paths rating repeats requests sessions tariffs",
 }
 """By room."""
 

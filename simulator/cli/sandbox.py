@@ -42,6 +42,14 @@ def sandbox_command(
     faults: Annotated[Path | None, typer.Option(help="What goes wrong (YAML): faults, and servers.")] = None,
     quirks: Annotated[str | None, typer.Option(help=f"Mimic a CHF of the field: {', '.join(QUIRKS)}.")] = None,
     seed: Annotated[int, typer.Option(help="Of all chance in the faults.")] = 1,
+    require_tokens: Annotated[
+        bool, typer.Option("--require-tokens", help="N40 needs a bearer token of /oauth2/token.")
+    ] = False,
+    lifetime: Annotated[str, typer.Option("--token-lifetime", help="How long a token is valid.")] = "1h",
+    notify_host: Annotated[
+        list[str] | None,
+        typer.Option(help="A host, or network, that may be notified besides loopback; can be given several times."),
+    ] = None,
 ) -> None:
     """Run the embedded charging function by itself, until Ctrl-C."""
     try:
@@ -61,6 +69,8 @@ def sandbox_command(
             stores="separate" if separate_stores else "shared",
             seed=seed,
             quirks=quirks or Quirks(),  # type: ignore[arg-type]  # pydantic reads the name
+            tokens={"lifetime": lifetime} if require_tokens else None,  # type: ignore[arg-type]  # pydantic reads it
+            notify_hosts=notify_host or [],
             **_read_faults(faults),
         )
         run_sandbox(settings, on_ready=_show)
@@ -86,5 +96,5 @@ def _show(ready: Ready) -> None:
 def _say(ready: Ready) -> None:
     for address in ready.endpoints:
         typer.echo(f"N40         {address}/nchf-convergedcharging/v3/chargingdata")
-    typer.echo(f"management  {ready.management}   (/accounts /sessions /totals /ledger /faults /endpoints)")
+    typer.echo(f"management  {ready.management}   (/accounts /sessions /totals /ledger /notify /faults /endpoints)")
     typer.echo(f"Charge it:  smfleet run --target {ready.n40} --ledger {ready.management}/ledger")

@@ -17,10 +17,12 @@ from simulator.config import Fault, NotifyStorm, Quirks
 from simulator.http2 import GuardLimits, Handler, Server, ServerLimits, ServerRequest
 from simulator.http2.codec import ERROR_NAMES, INTERNAL_ERROR, STREAM_WINDOW_OCTETS
 from simulator.sandbox import damage
-from simulator.sandbox.answers import Reply
-from simulator.sandbox.chf import Chf
+from simulator.sandbox.answers import Problem, Reply
+from simulator.sandbox.chf import MAX_BODY, Chf
+from simulator.sandbox.encodings import decoded
 from simulator.sandbox.moods import Mood
 from simulator.sandbox.n40_server import fair_weather, serve_n40, stumbled
+from simulator.sandbox.paths import TOKENS
 from simulator.sandbox.quirks import Quirky
 from simulator.sandbox.weather import Conditions, Fate, Weather
 
@@ -31,7 +33,6 @@ _log = logging.getLogger(__name__)
 _STREAMS: Final = ServerLimits().streams
 _SHORTEST_WAIT_S: Final = 0.001
 _RETRY_S: Final = 0.1
-_TOKENS: Final = b"/oauth2/token"
 _subscriber: Final = re.compile(rb'"subscriberIdentifier"\s*:\s*"([^"\\]*)"').search
 _one_time: Final = re.compile(rb'"oneTimeEvent"\s*:\s*true').search
 
@@ -141,8 +142,9 @@ class Endpoint:
     def _answer(self, request: ServerRequest) -> None:
         """In place of the plain handler."""
         now = time.monotonic_ns()
-        operation = operation_of(request.path, request.body)
-        subscriber = self._who(request) if self._weather.asks_for_subscribers() else ""
+        body = _plain(request)
+        operation = operation_of(request.path, body)
+        subscriber = self._who(request.path, body) if self._weather.asks_for_subscribers() else ""
         fate = self._weather.decide(operation, subscriber, self.number, now)
         wait = fate.delay
         capacity = self._weather.capacities[self.number - 1]
@@ -158,12 +160,12 @@ class Endpoint:
         else:
             self._carry_out(request, operation, fate)
 
-    def _who(self, request: ServerRequest) -> str:
+    def _who(self, path: bytes, body: bytes) -> str:
         """The subscriber that a request names, or whose session it is for."""
-        named = _subscriber(request.body)
+        named = _subscriber(body)
         if named is not None:
             return named[1].decode("utf-8", "replace")
-        parts = request.path.split(b"/")
+        parts = path.split(b"/")
         session = self.chf.sessions.get(parts[-2]) if len(parts) > 1 else None
         return "" if session is None else session.account.subscriber
 
@@ -183,9 +185,10 @@ class Endpoint:
 
     def _charge(self, request: ServerRequest, operation: str, mood: Mood | None) -> Reply:
         now = time.monotonic_ns()
-        quirky, headers, body = self._quirky, request.headers, request.body
+        quirky, headers = self._quirky, request.headers
         if quirky is None:
-            return self.chf.handle(request.method, request.path, headers, body, now, mood)
+            return self.chf.handle(request.method, request.path, headers, request.body, now, mood)
+        body = _plain(request)
         treated = quirky.before(operation, headers, body)
         if isinstance(treated, Reply):
             reply = treated
@@ -283,9 +286,20 @@ def operation_of(path: bytes, body: bytes) -> str:
         return "update"
     if path.endswith(b"/release"):
         return "release"
-    if path.endswith(_TOKENS):
+    if path.endswith(TOKENS):
         return "token"
     return "create" if _one_time(body) is None else "event"
+
+
+def _plain(request: ServerRequest) -> bytes:
+    """The body without its coding; as it came, if that is wrong."""
+    body = request.body
+    if body.startswith(b"{"):
+        return body
+    try:
+        return decoded(request.headers, body, MAX_BODY)
+    except Problem:
+        return body
 
 
 def _respond(request: ServerRequest, reply: Reply) -> None:

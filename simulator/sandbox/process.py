@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -19,18 +20,29 @@ from typing import Annotated, BinaryIO, Self
 
 import anyio
 import uvicorn
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from simulator.config import RatingPlan, load_plan
+from simulator.config import NotifyStorm, RatingPlan, load_plan
 from simulator.config.errors import located, problem
 from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults, Servers, Stores, wrong_endpoints
 from simulator.config.model import Model, message_of
-from simulator.config.quantities import Pace
+from simulator.config.quantities import Pace, SomeDuration
 from simulator.config.quirks import BY_THE_BOOK, AnyQuirks
-from simulator.http2 import server_tls
+from simulator.http2 import client_tls, server_tls
 from simulator.sandbox.chf import Chf, LocationForm
 from simulator.sandbox.endpoints import Endpoints
 from simulator.sandbox.management import management_app
+from simulator.sandbox.notifier import Hosts, Notifier, Storm
+from simulator.sandbox.sessions import Session
+from simulator.sandbox.tokens import Tokens
 from simulator.sandbox.weather import Weather
 
 EXIT_OK = 0
@@ -42,6 +54,19 @@ _CLOSING_S = 2
 MAX_PORT = 65_535
 
 Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
+
+
+class TokenSettings(Model):
+    """Bearer tokens that every N40 request needs; they are given out at /oauth2/token, beside N40."""
+
+    lifetime: SomeDuration = 3600.0
+    """Seconds of the wall clock."""
+    clients: dict[str, SecretStr] = Field(default_factory=dict)
+    """Secrets by client id; none: any NF instance gets a token."""
+
+    @field_serializer("clients", when_used="json")
+    def _tell_the_child(self, clients: dict[str, SecretStr]) -> dict[str, str]:
+        return {name: secret.get_secret_value() for name, secret in clients.items()}
 
 
 class SandboxSettings(Model):
@@ -75,6 +100,13 @@ class SandboxSettings(Model):
     faults: Faults = Field(default_factory=list)
     starts_at_once: bool = True
     """Whether the faults' time runs from the beginning, or somebody will say `POST /faults/clock`."""
+
+    tokens: TokenSettings | None = None
+    """With it, N40 requests need a bearer token."""
+    notify_hosts: list[str] = Field(default_factory=list)
+    """Hosts that may be notified besides loopback: names, addresses, networks such as 10.0.0.0/8."""
+    notify_ca: Path | None = None
+    """The CA of consumers that are notified over TLS; without it `client_ca`, or else those that the system trusts."""
 
     @field_validator("faults")
     @classmethod
@@ -126,14 +158,18 @@ async def serve_sandbox(settings: SandboxSettings, *, on_ready: Callable[[Ready]
     with contextlib.ExitStack() as stack:
         stores = _stores(settings, stack)
         weather = Weather(settings.faults, seed=settings.seed, servers=settings.servers, endpoints=settings.endpoints)
-        endpoints = Endpoints(stores, weather, quirks=settings.quirks)
-        async with _n40(endpoints, settings) as addresses, _management(endpoints, settings) as management:
+        notifiers = [_notifier(chf, settings) for chf in stores]
+        endpoints = Endpoints(stores, weather, quirks=settings.quirks, on_storm=functools.partial(_blow, notifiers))
+        async with _n40(endpoints, settings) as addresses, _management(endpoints, notifiers, settings) as management:
             if settings.starts_at_once:
                 endpoints.start(time.monotonic_ns())
             on_ready(Ready(n40=addresses[0], management=management, endpoints=addresses))
             _spare_collections()
             try:
-                await _expire(stores)
+                async with anyio.create_task_group() as tasks:
+                    for notifier in notifiers:
+                        tasks.start_soon(notifier.run)
+                    await _expire(stores)
             finally:
                 for chf in stores:
                     chf.ledger.flush()
@@ -145,6 +181,7 @@ def _stores(settings: SandboxSettings, stack: contextlib.ExitStack) -> list[Chf]
     count = settings.endpoints if settings.stores == "separate" else 1
     instances = [instance] if count == 1 else [f"{instance}.{number}" for number in range(1, count + 1)]
     location = settings.quirks.location
+    tokens = _tokens(settings.tokens)
     return [
         Chf(
             settings.plan,
@@ -153,9 +190,44 @@ def _stores(settings: SandboxSettings, stack: contextlib.ExitStack) -> list[Chf]
             instance=instance,
             location=settings.location if location is None else LocationForm(location),
             spool=stack.enter_context(_spool(settings.ledger_folder, instance)),
+            tokens=tokens,
         )
         for instance in instances
     ]
+
+
+def _tokens(settings: TokenSettings | None) -> Tokens | None:
+    if settings is None:
+        return None
+    return Tokens(settings.lifetime, {name: secret.get_secret_value() for name, secret in settings.clients.items()})
+
+
+def _notifier(chf: Chf, settings: SandboxSettings) -> Notifier:
+    make_tls = functools.partial(
+        client_tls, ca_file=settings.notify_ca or settings.client_ca, certificate=settings.certificate, key=settings.key
+    )
+    notifier = Notifier(chf.sessions, hosts=Hosts(settings.notify_hosts), make_tls=make_tls)
+
+    def ask_again(session: Session, rating_groups: list[int]) -> None:
+        notifier.notify(session, "REAUTHORIZATION", rating_groups)
+
+    chf.on_credit = ask_again
+    return notifier
+
+
+def _blow(notifiers: Sequence[Notifier], storm: NotifyStorm, endpoint: int | None, until: int | None) -> None:
+    """Notifies the sessions of that endpoint's store, or of all stores, until it is over."""
+    chosen = notifiers if endpoint is None else [notifiers[(endpoint - 1) % len(notifiers)]]
+    for notifier in chosen:
+        begun = notifier.storm(storm.type, storm.rate / len(chosen), storm.share)
+        if until is not None:
+            left_s = max(0.0, (until - time.monotonic_ns()) / 1e9)
+            asyncio.get_running_loop().call_later(left_s, _end_storm, notifier, begun)
+
+
+def _end_storm(notifier: Notifier, storm: Storm) -> None:
+    if notifier.blowing is storm:
+        notifier.stop()
 
 
 @contextlib.asynccontextmanager
@@ -179,7 +251,9 @@ async def _n40(endpoints: Endpoints, settings: SandboxSettings) -> AsyncIterator
 
 
 @contextlib.asynccontextmanager
-async def _management(endpoints: Endpoints, settings: SandboxSettings) -> AsyncIterator[str]:
+async def _management(
+    endpoints: Endpoints, notifiers: Sequence[Notifier], settings: SandboxSettings
+) -> AsyncIterator[str]:
     host, port = settings.management_host, settings.management_port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -188,7 +262,7 @@ async def _management(endpoints: Endpoints, settings: SandboxSettings) -> AsyncI
         raise _cannot_listen("management", host, port, error) from None
     server = _Uvicorn(
         uvicorn.Config(
-            management_app(*endpoints.stores, endpoints=endpoints),
+            management_app(*endpoints.stores, notifiers=notifiers, endpoints=endpoints),
             lifespan="off",
             log_config=None,
             access_log=False,

@@ -48,7 +48,7 @@ class Quirky:
         if operation == "release" and self._quirks.release_with_body:
             reply = self._with_body(body, now)
         headers = reply.headers
-        if operation == "update" and self._quirks.location_on_update:
+        if operation == "update" and self._quirks.location_on_update and reply.header(b"location") is None:
             session = path.removesuffix(b"/update")
             bare = self._quirks.location == "bare"
             headers = [*headers, (b"location", session.rpartition(b"/")[2] if bare else session)]

@@ -19,7 +19,7 @@ class Session:
     Its quotas are a tuple: a session has few, and a dictionary would be half of its size.
     """
 
-    __slots__ = ("account", "answers", "charging_id", "quotas", "reference", "sequence", "touched")
+    __slots__ = ("account", "answers", "charging_id", "notify_uri", "quotas", "reference", "sequence", "touched")
 
     def __init__(self, reference: bytes, account: Account, charging_id: int | str, sequence: int) -> None:
         self.reference = reference
@@ -29,6 +29,8 @@ class Session:
         """The highest invocationSequenceNumber that was answered."""
         self.touched = 0
         """When it was last created or updated (ns)."""
+        self.notify_uri = ""
+        """Where notifications of this session go; empty: nowhere."""
         self.quotas: tuple[Quota, ...] = ()
         self.answers: AnswerHistory | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 import subprocess
 import time
@@ -430,3 +431,15 @@ async def test_nghttp_sees_the_frames_it_should(require_tool: Callable[[str], st
         said = await say(found)
         assert "recv GOAWAY" in said
         assert "error_code=INTERNAL_ERROR(0x02)" in said
+
+
+async def test_faults_look_into_bodies_that_are_coded() -> None:
+    fault = {"operations": ["event"], "subscribers": SUBSCRIBER, "status": 500}
+    async with sky(fault, quirks="free5gc") as found, calling(found.endpoint()) as smf:
+        event = message(0, [ask(200)], oneTimeEvent=True, oneTimeEventType="IEC")
+        for document, status in ((event, 500), (message(0, [ask(300)]), 201)):
+            pseudo = [(b":method", b"POST"), (b":scheme", b"http"), (b":authority", b"chf"), (b":path", COLLECTION)]
+            headers = [*pseudo, (b"content-type", b"application/json"), (b"content-encoding", b"gzip")]
+            answer = await smf.submit(gzip.compress(orjson.dumps(document)), headers=headers)
+            assert isinstance(answer, Answer)
+            assert answer.status == status

@@ -53,3 +53,26 @@ def test_a_quota_never_reserves_more_than_there_is(
             assert balance.available >= 0
     quota.give_back()
     assert balance.reserved == group.reserved == 0
+
+
+@given(
+    groups,
+    st.integers(0, 300),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 60), st.integers(0, 99), st.integers(0, 9)), max_size=12),
+)
+def test_no_promise_is_broken_whatever_two_sessions_use_with_and_without_quota(
+    group: RatingGroup, total: int, reports: list[tuple[int, int, int, int]]
+) -> None:
+    balance = Account("x", 0, {"c": total}).balance("c")
+    quotas = [Quota(1, group, balance), Quota(1, group, balance)]
+    for place, asked, reported, aside in reports:
+        quota = quotas[place]
+        quota.debit(reported)
+        if aside:
+            quota.debit_aside(aside)
+        quota.grant(asked)
+        assert (group.negative, group.overreserved) == (0, 0)
+        assert balance.reserved == sum(each.reserved for each in quotas)
+        assert balance.used == sum(group.cost(each.units) for each in quotas)
+        for each in quotas:
+            assert each.reserved == (group.cost(each.units + each.granted) - each.debited if each.granted else 0)
