@@ -23,6 +23,8 @@ from simulator.sandbox.moods import MOOD_KINDS, Mood
 MOST_RULES: Final = 10_000
 MOST_MOODS: Final = 1000
 """Combinations that are kept ready."""
+LEAD: Final = 50_000_000
+"""ns before its window opens that a fault wants to be asked about requests: a timer of the loop may be late."""
 ALL_OPERATIONS: Final = ("create", "update", "release", "event")
 """Of N40, if a fault names none."""
 
@@ -70,6 +72,18 @@ class Rule:
     def is_on(self, now: int) -> bool:
         """Whether its window is open."""
         return self.begin is not None and self.begin <= now and (self.end is None or now < self.end)
+
+    def is_coming(self, now: int) -> bool:
+        """Whether its window is open, or opens very soon."""
+        return self.begin is not None and self.begin - LEAD <= now and (self.end is None or now < self.end)
+
+    def moments(self) -> Iterator[int]:
+        """When something changes."""
+        if self.begin is not None:
+            yield self.begin - LEAD
+            yield self.begin
+        if self.end is not None:
+            yield self.end
 
     def is_at(self, endpoint: int) -> bool:
         """Whether it is for that endpoint."""
@@ -214,15 +228,15 @@ class Weather:
         return due
 
     def next_change(self, now: int) -> int | None:
-        """When a window begins or ends next."""
-        moments = (moment for rule in self._rules for moment in (rule.begin, rule.end) if moment is not None)
+        """When a window begins (or is about to) or ends next."""
+        moments = (moment for rule in self._rules for moment in rule.moments())
         return min((moment for moment in moments if moment > now), default=None)
 
     def touches_requests(self, endpoint: int, now: int) -> bool:
-        """Whether requests of that endpoint have to be decided upon, one by one."""
+        """Whether requests of that endpoint have to be decided upon, one by one, now or very soon."""
         if self.capacities[endpoint - 1] is not None:
             return True
-        return any(_picks(rule) and rule.is_on(now) and rule.is_at(endpoint) for rule in self._rules)
+        return any(_picks(rule) and rule.is_coming(now) and rule.is_at(endpoint) for rule in self._rules)
 
     # requests
 

@@ -170,9 +170,22 @@ def test_changes_are_announced_one_after_the_other():
     sky = weather({"from": "1s", "until": "3s", "outage": True}, {"from": "2s", "silence": True})
     moments, now = [], -1
     while (moment := sky.next_change(now)) is not None:
-        moments.append(moment // SECOND)
+        moments.append(moment / SECOND)
         now = moment
-    assert moments == [1, 2, 3]
+    assert moments == [0.95, 1, 1.95, 2, 3]
+
+
+def test_an_endpoint_asks_about_requests_a_little_before_a_fault_and_not_after_it():
+    sky = weather({"from": "1s", "until": "2s", "silence": True})
+    assert [sky.touches_requests(1, ms * MS) for ms in (949, 950, 999, 1000, 1999, 2000)] == [
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
+    assert update(sky, 0.999) is FAIR
 
 
 def test_a_goaway_for_nobody_in_particular_happens_once():
