@@ -189,6 +189,17 @@ def test_a_session_that_ran_dry_goes_on_after_a_top_up() -> None:
     assert asked == [[300]]
 
 
+def test_a_rating_group_that_was_refused_asks_again_after_a_credit() -> None:
+    smf = Smf(Chf(plan(data=0)))
+    asked: list[list[int]] = []
+    smf.chf.on_credit = lambda session, groups: asked.append(groups)
+    smf.create(ask(300), ask(301), ask(100))
+    account = smf.chf.accounts.get("imsi-001010000000001")
+    assert account is not None
+    smf.chf.credit(account, {"data": KB})
+    assert asked == [[300, 301]]
+
+
 def test_a_session_that_has_ended_is_not_asked_again() -> None:
     smf = Smf(Chf(plan(data=10 * KB)))
     asked: list[list[int]] = []
