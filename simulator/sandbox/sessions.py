@@ -14,9 +14,10 @@ MAX_OPEN: Final = 2_000_000
 
 
 class Session:
-    """One open charging session: 640 octets with two rating groups (measured), its account 460 more.
+    """One open charging session: 720 octets with two rating groups (measured), its account 460 more.
 
-    Its quotas are a tuple: a session has few, and a dictionary would be half of its size.
+    A `notifyUri` of 50 characters adds 110. Keeping its common beginning once would save 50 of them, 4 % of a session, and
+    is not worth a second string. Its quotas are a tuple: a session has few, and a dictionary would be half of its size.
     """
 
     __slots__ = ("account", "answers", "charging_id", "notify_uri", "quotas", "reference", "sequence", "touched")

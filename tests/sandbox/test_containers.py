@@ -131,6 +131,17 @@ def test_a_debit_that_no_reservation_covered_breaks_a_promise() -> None:
     assert totals(smf.chf)["promises"] == KEPT | {"negative_balance": 1}
 
 
+def test_a_refusal_ends_what_was_left_of_the_grant() -> None:
+    """Another session used more than there was, so even what this one held cannot be granted again."""
+    smf = Smf(Chf(plan(data=20 * KB)))
+    holder, spender = smf.open(ask(300), charging_id=1), smf.open(ask(300), charging_id=2)
+    smf.update(spender, 1, report(container(0, totalVolume=40 * KB)))
+    assert smf.update(holder, 1, ask(300)).information(300)["resultCode"] == "QUOTA_LIMIT_REACHED"
+    smf.update(holder, 2, report(container(0, totalVolume=KB)))
+    assert [record["overused"] for record in smf.chf.ledger_records()] == [30 * KB, 1 * KB]
+    assert totals(smf.chf)["promises"] == KEPT
+
+
 def test_a_call_is_charged_by_its_user_session(smf: Smf) -> None:
     consumer = {"nodeFunctionality": "IMS_Node", "nFName": "9f1c6b3e-2f7a-4c39-9d3b-0d8c1a2b3c4d"}
     call = {"nfConsumerIdentification": consumer, "iMSChargingInformation": {"userSessionID": "a84b4c76@pcscf"}}
@@ -187,6 +198,17 @@ def test_a_session_that_ran_dry_goes_on_after_a_top_up() -> None:
     assert not said.is_final(300)
     smf.chf.credit(account, {"data": KB})
     assert asked == [[300]]
+
+
+def test_a_rating_group_that_was_refused_asks_again_after_a_credit() -> None:
+    smf = Smf(Chf(plan(data=0)))
+    asked: list[list[int]] = []
+    smf.chf.on_credit = lambda session, groups: asked.append(groups)
+    smf.create(ask(300), ask(301), ask(100))
+    account = smf.chf.accounts.get("imsi-001010000000001")
+    assert account is not None
+    smf.chf.credit(account, {"data": KB})
+    assert asked == [[300, 301]]
 
 
 def test_a_session_that_has_ended_is_not_asked_again() -> None:
