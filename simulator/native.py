@@ -22,7 +22,7 @@ MODULES: Final = {
     "timestamps triggers",
     "http2": "codec codec_ngh2 connection messages pool server_connection statistics",
     "fleet": "arrivals books chfs connections dispatch draws fleet pace population scheduler series session subscribers usage",
-    "sandbox": "accounts chf ledger rating repeats requests sessions tariffs",
+    "sandbox": "accounts chf ledger paths rating repeats requests sessions tariffs",
 }
 """By room."""
 

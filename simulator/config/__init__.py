@@ -3,10 +3,12 @@
 from simulator.config.dialect import Dialect, shipped_dialects
 from simulator.config.distributions import Distribution
 from simulator.config.errors import ConfigError
+from simulator.config.faults import Fault, FaultFile, NotifyStorm, Servers
 from simulator.config.headers import Headers
 from simulator.config.loading import (
     ShippedProfile,
     load_dialect,
+    load_faults,
     load_plan,
     load_profile,
     rating_plan,
@@ -31,23 +33,30 @@ from simulator.config.profile import (
     Usage,
     VolumeGroup,
 )
+from simulator.config.quirks import QUIRKS, Quirks
 from simulator.config.schema import profile_json_schema
 
 __all__ = [
+    "QUIRKS",
     "ConditionChange",
     "ConfigError",
     "Connections",
     "Dialect",
     "Distribution",
+    "Fault",
+    "FaultFile",
     "Headers",
     "Load",
     "Location",
     "NetworkFunction",
+    "NotifyStorm",
     "Plmn",
     "Profile",
+    "Quirks",
     "RatingGroup",
     "RatingPlan",
     "Sandbox",
+    "Servers",
     "ShippedProfile",
     "Slice",
     "Subscribers",
@@ -58,6 +67,7 @@ __all__ = [
     "Usage",
     "VolumeGroup",
     "load_dialect",
+    "load_faults",
     "load_plan",
     "load_profile",
     "profile_json_schema",

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from simulator.config.dialect import Dialect, shipped_dialect
 from simulator.config.document import Document, read
 from simulator.config.errors import ConfigError, did_you_mean
+from simulator.config.faults import FaultFile
 from simulator.config.model import Model, problems
 from simulator.config.overrides import override
 from simulator.config.plan import RatingPlan
@@ -84,6 +85,11 @@ def load_dialect(name_or_path: str | Path) -> Dialect:
         raise ConfigError(f"{document.source}: expected a dialect, a mapping of names to values")
     document.value.setdefault("name", _name_of(Path(name_or_path)))
     return checked(Dialect, document)
+
+
+def load_faults(path: str | Path) -> FaultFile:
+    """The faults (and servers) in that file. Raises ConfigError."""
+    return checked(FaultFile, read_file(Path(path)))
 
 
 def rating_plan(profile: Profile) -> RatingPlan:

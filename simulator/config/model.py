@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -27,19 +28,20 @@ class Model(BaseModel):
         """Everything else is still checked where a key is unknown, so that all problems come at once."""
         if not isinstance(data, dict):
             return handler(data)
-        unknown = [key for key in data if key not in cls.model_fields]
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        unknown = [key for key in data if key not in known]
         if not unknown:
             return handler(data)
-        found = [_unknown(key, cls) for key in unknown]
+        found = [_unknown(key, known) for key in unknown]
         try:
-            handler({key: value for key, value in data.items() if key in cls.model_fields})
+            handler({key: value for key, value in data.items() if key in known})
         except ValidationError as other:
             found += [_again(each) for each in _own(other)]
         raise ValidationError.from_exception_data(cls.__name__, found)
 
 
-def _unknown(key: object, model: type[Model]) -> InitErrorDetails:
-    message = f"unknown key {shown(key)}{did_you_mean(key, model.model_fields)}"
+def _unknown(key: object, known: Iterable[str]) -> InitErrorDetails:
+    message = f"unknown key {shown(key)}{did_you_mean(key, known)}"
     return InitErrorDetails(type=problem(message), loc=(key if isinstance(key, str | int) else str(key),), input=None)
 
 

@@ -25,6 +25,7 @@ from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
 from simulator.config.errors import Wrong, did_you_mean, located, one_line, problem, shown
 from simulator.config.failure import Failure
+from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults, Servers, Stores, wrong_endpoints
 from simulator.config.headers import Headers
 from simulator.config.model import Model
 from simulator.config.notify import Notify
@@ -47,6 +48,7 @@ from simulator.config.quantities import (
     WholeSeconds,
     text,
 )
+from simulator.config.quirks import BY_THE_BOOK, AnyQuirks
 from simulator.config.security import Authentication, NoAuthentication
 from simulator.config.triggers import Triggers
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
@@ -477,6 +479,24 @@ class Sandbox(Model):
     """Instead of the plan's."""
     balances: dict[str, Balance] = Field(default_factory=dict)
     """Instead of the plan's, counter by counter."""
+    endpoints: EndpointCount = 1
+    """CHF endpoints, each with an address of its own."""
+    stores: Stores = "shared"
+    """Whether the endpoints have one set of books, or one each."""
+    servers: Servers | None = None
+    """The capacity of each endpoint; null: as much as the machine can do."""
+    quirks: AnyQuirks = BY_THE_BOOK
+    """A preset, or single quirks."""
+    faults: Faults = Field(default_factory=list)
+    """What goes wrong, and when."""
+
+    @field_validator("faults", mode="after")
+    @classmethod
+    def _known_endpoints(cls, faults: list[Fault], info: ValidationInfo) -> list[Fault]:
+        wrong = wrong_endpoints(faults, info.data.get("endpoints", MOST_ENDPOINTS))
+        if wrong:
+            raise located(wrong)
+        return faults
 
 
 class Profile(Model):

@@ -5,9 +5,10 @@ Knows nothing of N40 or JSON. Everything runs in callbacks of one asyncio (or uv
 
 from simulator.http2.choice import CODECS
 from simulator.http2.codec import HeaderError
+from simulator.http2.guard import GuardLimits
 from simulator.http2.messages import Answer, Exchange, Failure, FailureKind, Header
 from simulator.http2.pool import Pool, PoolLimits
-from simulator.http2.server import Server, ServerLimits
+from simulator.http2.server import Handler, Server, ServerLimits
 from simulator.http2.server_connection import ServerRequest
 from simulator.http2.statistics import ConnectionStatistics, PoolStatistics, ServerStatistics
 from simulator.http2.target import Target, TargetError
@@ -20,6 +21,8 @@ __all__ = [
     "Exchange",
     "Failure",
     "FailureKind",
+    "GuardLimits",
+    "Handler",
     "Header",
     "HeaderError",
     "Pool",

@@ -26,7 +26,9 @@ INTERNAL_ERROR: Final = 2
 REFUSED_STREAM: Final = 7
 CANCEL: Final = 8
 
-_ERROR_NAMES: Final = (
+ENHANCE_YOUR_CALM: Final = 11
+
+ERROR_NAMES: Final = (
     "NO_ERROR",
     "PROTOCOL_ERROR",
     "INTERNAL_ERROR",
@@ -49,7 +51,7 @@ CONNECTION_WINDOW_OCTETS: Final = 16 << 20
 
 def error_name(code: int) -> str:
     """Name of an HTTP/2 error code (RFC 9113 7)."""
-    return _ERROR_NAMES[code] if code < len(_ERROR_NAMES) else f"error {code:#x}"
+    return ERROR_NAMES[code] if code < len(ERROR_NAMES) else f"error {code:#x}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +60,8 @@ class CodecLimits:
 
     streams: int = 100
     """Concurrent streams a server announces."""
+    stream_window_octets: int = STREAM_WINDOW_OCTETS
+    """What may come on a stream before it is read (SETTINGS_INITIAL_WINDOW_SIZE)."""
     max_body_octets: int = 1 << 20
     max_header_octets: int = 1 << 16
 

@@ -30,7 +30,6 @@ from simulator.http2.codec import (
     NO_ERROR,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
-    STREAM_WINDOW_OCTETS,
     UNLIMITED_STREAMS,
     Capacity,
     Closed,
@@ -77,7 +76,7 @@ class _H2Codec:
         self._connection = H2Connection(H2Configuration(client_side=client, header_encoding=None))
         self._connection.state_machine = _GracefulStateMachine()
         announced = {
-            INITIAL_WINDOW_SIZE: STREAM_WINDOW_OCTETS,
+            INITIAL_WINDOW_SIZE: limits.stream_window_octets,
             MAX_HEADER_LIST_SIZE: limits.max_header_octets,
             **settings,
         }

@@ -22,7 +22,6 @@ from simulator.http2.codec import (
     NO_ERROR,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
-    STREAM_WINDOW_OCTETS,
     UNLIMITED_STREAMS,
     Capacity,
     Closed,
@@ -60,7 +59,7 @@ class _Ngh2Codec:
         self._max_body_octets = limits.max_body_octets
         self._connection = ngh2.Connection(role, config)
         announced = {
-            INITIAL_WINDOW_SIZE: STREAM_WINDOW_OCTETS,
+            INITIAL_WINDOW_SIZE: limits.stream_window_octets,
             MAX_HEADER_LIST_SIZE: limits.max_header_octets,
             **settings,
         }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 from simulator.http2.codec import Closed, Event, Failed, Request, ServerCodec
@@ -11,6 +13,9 @@ from simulator.http2.messages import Header
 from simulator.http2.statistics import ServerCounters
 
 _STATUS: Final[dict[int, Header]] = {status: (b":status", b"%d" % status) for status in range(100, 600)}
+
+_NO_LINGER: Final = struct.pack("ii", 1, 0)
+"""What is unsent is dropped, and the peer gets an RST."""
 
 
 class ServerRequest:
@@ -40,6 +45,15 @@ class ServerRequest:
         Raises HeaderError (a ValueError) for a header value with a line break.
         """
         self._connection.respond(self._stream_id, [_STATUS[status], *headers], body)
+
+    def reset(self, error_code: int) -> None:
+        """RST_STREAM instead of an answer; does nothing where `respond` would do nothing."""
+        self._connection.reset(self._stream_id, error_code)
+
+    @property
+    def connection(self) -> ServerConnection:
+        """The connection on which it came."""
+        return self._connection
 
 
 class ServerConnection:
@@ -114,6 +128,22 @@ class ServerConnection:
         if not self._flush_scheduled:
             self._schedule_flush()
 
+    def reset(self, stream_id: int, error_code: int) -> None:
+        """Reset a stream instead of answering, if it is still there."""
+        if stream_id in self._unanswered:
+            self._unanswered.discard(stream_id)
+            self._codec.cancel(stream_id, error_code)
+            self._schedule_flush()
+
+    def use(self, handler: Callable[[ServerRequest], None]) -> None:
+        """From now on, requests go to that handler."""
+        self._handler = handler
+
+    def update_settings(self, settings: Mapping[int, int]) -> None:
+        """Announce changed settings."""
+        self._codec.update_settings(settings)
+        self._schedule_flush()
+
     def _on_handler_error(self, request: ServerRequest, error: Exception) -> None:
         self._counters.handler_errors += 1
         self._loop.call_exception_handler({"message": "HTTP/2 request handler raised", "exception": error})
@@ -148,9 +178,24 @@ class ServerConnection:
         self._codec.goaway()
         self._schedule_flush()
 
+    def terminate(self, error_code: int) -> None:
+        """GOAWAY, and the end: streams under way are not answered (RFC 9113 5.4.1)."""
+        self._unanswered.clear()
+        self._codec.goaway(error_code)
+        self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
     def abort(self) -> None:
         """Cut the peer off."""
         if self._transport is not None:
+            self._transport.abort()
+
+    def reset_transport(self) -> None:
+        """Cut the peer off with a TCP RST, as a process that crashed would."""
+        if self._transport is not None:
+            sock = self._transport.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
             self._transport.abort()
 
     def pause_writing(self) -> None:

@@ -37,6 +37,8 @@ HEAD_START_NS = 150_000_000
 LEAST_BETWEEN_NOTES_S = 1.0
 MOST_EVENTS = 1_000
 """Changes of state that the summary keeps."""
+HEAD_START_WITH_WEATHER_NS = 750_000_000
+"""Where the sandbox has to be told first when its faults begin."""
 GRACE_S = 10.0
 """Beyond the drain's timeout, for the engines to close down."""
 
@@ -147,10 +149,12 @@ class Conductor:
         options = self._options
         if not options.targets:
             try:
-                self._sandbox = await stack.enter_async_context(embedded_sandbox(self._profile, self._folder))
+                self._sandbox = await stack.enter_async_context(
+                    embedded_sandbox(self._profile, self._folder, self._seed)
+                )
             except SandboxFailedError as error:
                 raise RunError(str(error)) from None
-            return [self._sandbox.n40]
+            return list(self._sandbox.endpoints)
         pace = self._profile.pace
         if pace is not None and pace != 1.0:
             self._notes.append(
@@ -258,9 +262,13 @@ class Conductor:
                 f"{wanted - possible:,} of the {wanted:,} sessions to be found open were not set up: it takes a second for "
                 f"{FILL_PER_S:,} of them, and the duration is {profile.load.duration:g} s"
             )
-        t0 = time.monotonic_ns() + HEAD_START_NS
+        weather = self._sandbox if self._profile.sandbox.faults else None
+        head_start = HEAD_START_NS if weather is None else HEAD_START_WITH_WEATHER_NS
+        t0 = time.monotonic_ns() + head_start
         self._t0_s = t0 / 1e9
-        epoch = time.time_ns() + HEAD_START_NS
+        epoch = time.time_ns() + head_start
+        if weather is not None:
+            await weather.start_weather(t0)
         for engine in self._engines:
             await engine.send(messages.Start(t0=t0, epoch=epoch))
         return RunFacts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,23 @@ class SandboxFailedError(Exception):
 
 
 class EmbeddedSandbox:
-    """The charging function of a run without a target. `n40` and `management` are its addresses."""
+    """The charging function of a run without a target. `n40` and `management` are its addresses, `endpoints` all of N40's."""
 
-    def __init__(self, profile: Profile, folder: Path) -> None:
+    def __init__(self, profile: Profile, folder: Path, seed: int = 1) -> None:
         self._settings: dict[str, Any] = {
             "plan": rating_plan(profile).model_dump(mode="json"),
             "pace": profile.pace if profile.pace is not None else "flat-out",
             "ledger_folder": str(folder),
+            "seed": seed,
+            "starts_at_once": False,
+            **profile.sandbox.model_dump(mode="json", include={"endpoints", "stores", "servers", "quirks", "faults"}),
         }
+        self._t0: int | None = None
         self._errors = folder / "sandbox.stderr"
         self._process: Process | None = None
         self.n40 = ""
         self.management = ""
+        self.endpoints: list[str] = []
 
     async def start(self) -> None:
         """Start it and wait until it listens. Raises SandboxFailedError."""
@@ -58,7 +63,14 @@ class EmbeddedSandbox:
         except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.EndOfStream, TimeoutError):
             raise SandboxFailedError(self._last_words() or "the sandbox did not start") from None
         ready = orjson.loads(line)["ready"]
-        self.n40, self.management = ready["n40"], ready["management"]
+        self.n40, self.management, self.endpoints = ready["n40"], ready["management"], ready["endpoints"]
+
+    async def start_weather(self, t0: int) -> None:
+        """The faults' time counts from `t0` (monotonic ns). A sandbox that died meanwhile is not asked twice."""
+        self._t0 = t0
+        with suppress(httpx.HTTPError):  # whoever watches it will see that it is gone
+            async with httpx.AsyncClient(trust_env=False) as client:
+                await client.post(f"{self.management}/faults/clock", json={"t0": t0})
 
     async def wait(self) -> None:
         """Return when the process has died."""
@@ -69,9 +81,11 @@ class EmbeddedSandbox:
         """Start it again at the same addresses, with empty books. Raises SandboxFailedError."""
         assert self._process is not None
         await self._process.aclose()  # it is dead; its pipes are not closed yet
-        self._settings["port"] = int(self.n40.rpartition(":")[2])
+        self._settings["ports"] = [int(address.rpartition(":")[2]) for address in self.endpoints]
         self._settings["management_port"] = int(self.management.rpartition(":")[2])
         await self.start()
+        if self._t0 is not None:
+            await self.start_weather(self._t0)
 
     async def stop(self) -> None:
         """End the process."""
@@ -86,9 +100,9 @@ class EmbeddedSandbox:
 
 
 @asynccontextmanager
-async def embedded_sandbox(profile: Profile, folder: Path) -> AsyncIterator[EmbeddedSandbox]:
+async def embedded_sandbox(profile: Profile, folder: Path, seed: int = 1) -> AsyncIterator[EmbeddedSandbox]:
     """Run a sandbox for the length of the block. Raises SandboxFailedError."""
-    sandbox = EmbeddedSandbox(profile, folder)
+    sandbox = EmbeddedSandbox(profile, folder, seed)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sandbox.stop)
         await sandbox.start()

@@ -18,6 +18,7 @@ _JSON: list[Header] = [(b"content-type", b"application/json")]
 _PROBLEM_JSON: Header = (b"content-type", b"application/problem+json")
 _TITLES = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -96,6 +97,8 @@ class Answer(Struct, gc=False):
     base: bytes = b""
     """What stands before the reference in `Location`; shared, because a location of its own is 80 octets."""
     refusal: Reply | None = None
+    terms: bytes = b""
+    """Further members, each after a comma; shared."""
     at: int = 0
     """When it was given (ns)."""
 
@@ -106,13 +109,18 @@ class Answer(Struct, gc=False):
         if self.refusal is not None:
             return self.refusal
         if self.information:
-            body = b'{"invocationTimeStamp":"%b","invocationSequenceNumber":%d,"multipleUnitInformation":[%b]}' % (
+            body = b'{"invocationTimeStamp":"%b","invocationSequenceNumber":%d,"multipleUnitInformation":[%b]%b}' % (
                 self.stamp,
                 self.sequence,
                 b",".join(self.information),
+                self.terms,
             )
         else:
-            body = b'{"invocationTimeStamp":"%b","invocationSequenceNumber":%d}' % (self.stamp, self.sequence)
+            body = b'{"invocationTimeStamp":"%b","invocationSequenceNumber":%d%b}' % (
+                self.stamp,
+                self.sequence,
+                self.terms,
+            )
         if self.reference is None:
             return Reply(self.status, _JSON, body)
         return Reply(self.status, [*_JSON, (b"location", self.base + self.reference)], body)

@@ -2,12 +2,14 @@
 
     {"ref": "1-2a", "key": "imsi-001010000000001/1001", "subscriber": "imsi-001010000000001", "rg": 300,
      "unit": "totalVolume", "counter": "data", "units": 25000000, "debited": 25000000, "overused": 0, "reports": 3,
-     "open": false, "end": "released"}
+     "containers": 4, "checksum": 89123456, "open": false, "end": "released"}
 
 `units` is what was reported, first-time reports only; `debited` what was taken from `counter` for it (rounded, priced; 0
 and counter null when zero-rated or not rated); `overused` the units beyond a grant. `key` finds a session whose answer
-to Create never arrived: the subscriber and the consumer's own identifier of the session. `end` is open, released,
-expired or event.
+to Create never arrived: the subscriber and the consumer's own identifier of the session, or its time stamp where it has
+none. `containers` is how many came, and `checksum` the sum over them of units x (localSequenceNumber + 1), modulo
+2**61 - 1: a lost report and an equal one charged twice leave the units right and the checksum wrong. `end` is open,
+released, expired or event.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ def _line(session: Session, quota: Quota, end: bytes) -> bytes:
     group = quota.group
     return (
         b'{"ref":"%b","key":%b,"subscriber":%b,"rg":%d,"unit":"%b","counter":%b,"units":%d,"debited":%d,'
-        b'"overused":%d,"reports":%d,"open":%b,"end":"%b"}\n'
+        b'"overused":%d,"reports":%d,"containers":%d,"checksum":%d,"open":%b,"end":"%b"}\n'
     ) % (
         session.reference,
         orjson.dumps(f"{subscriber}/{session.charging_id}"),
@@ -100,6 +102,8 @@ def _line(session: Session, quota: Quota, end: bytes) -> bytes:
         quota.debited,
         quota.overused,
         quota.reports,
+        quota.containers,
+        quota.checksum,
         b"true" if end == b"open" else b"false",
         end,
     )

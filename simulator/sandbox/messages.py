@@ -18,6 +18,9 @@ MAX_RATING_GROUPS = 256
 MAX_TEXT = 256
 """Characters of an identifier that is kept."""
 
+MAX_URI = 512
+"""Characters of a `notifyUri`; every open session holds one."""
+
 UINT32 = 0xFFFF_FFFF
 UINT64 = 0xFFFF_FFFF_FFFF_FFFF
 
@@ -34,6 +37,7 @@ Uint32 = Annotated[int, Meta(ge=0, le=UINT32)]
 Uint63 = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 ShortText = Annotated[str, Meta(max_length=MAX_TEXT)]
 Subscriber = Annotated[str, Meta(min_length=1, max_length=MAX_TEXT)]
+Uri = Annotated[str, Meta(max_length=MAX_URI)]
 Identifier = Uint63 | ShortText | None
 
 _ENDING_TRIGGERS = frozenset({"QHT", "FINAL"})
@@ -82,20 +86,9 @@ class Usage(Struct, gc=False, frozen=True, kw_only=True):
     requested: Units | None = field(default=None, name="requestedUnit")
     containers: list[Container] = field(default_factory=list, name="usedUnitContainer")
 
-    def used(self, unit: str) -> int:
-        """All units of that kind in the containers."""
-        used = 0
-        for container in self.containers:
-            used += container.amount(unit)
-        return used
-
     def returns_quota(self) -> bool:
         """Whether a report without a request ends the use of the grant: a trigger QHT or FINAL says so."""
         return any(trigger.kind in _ENDING_TRIGGERS for container in self.containers for trigger in container.triggers)
-
-    def is_online(self) -> bool:
-        """False when the SMF says that it counted without quota."""
-        return all(container.indicator == "ONLINE_CHARGING" for container in self.containers)
 
 
 class Consumer(Struct, gc=False, frozen=True, kw_only=True):
@@ -155,6 +148,7 @@ class Report(Struct, gc=False, frozen=True, kw_only=True):
     stamp: str = field(name="invocationTimeStamp")
     sequence: Uint32 = field(name="invocationSequenceNumber")
     subscriber: Subscriber = field(default="", name="subscriberIdentifier")
+    notify_uri: Uri = field(default="", name="notifyUri")
     usages: Annotated[list[Usage], Meta(max_length=MAX_RATING_GROUPS)] = field(
         default_factory=list, name="multipleUnitUsage"
     )
@@ -167,6 +161,8 @@ class Create(Report, gc=False, frozen=True, kw_only=True):
     subscriber: Subscriber = field(name="subscriberIdentifier")
     is_event: bool = field(default=False, name="oneTimeEvent")
     event_kind: Literal["", "IEC", "PEC"] = field(default="", name="oneTimeEventType")
+    action: str = field(default="", name="requestedAction")
+    """`TOP_UP` in the `totogi` dialect: an event that credits."""
     pdu_session: PduSessionService | None = field(default=None, name="pDUSessionChargingInformation")
     ims: ImsService | None = field(default=None, name="iMSChargingInformation")
     sms: SmsService | None = field(default=None, name="sMSChargingInformation")

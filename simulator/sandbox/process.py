@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import gc
@@ -13,22 +14,36 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated, BinaryIO, Self
 
 import anyio
 import uvicorn
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from simulator.config import RatingPlan, load_plan
-from simulator.config.errors import problem
+from simulator.config import NotifyStorm, RatingPlan, load_plan
+from simulator.config.errors import located, problem
+from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults, Servers, Stores, wrong_endpoints
 from simulator.config.model import Model, message_of
-from simulator.config.quantities import Pace
-from simulator.http2 import server_tls
+from simulator.config.quantities import Pace, SomeDuration
+from simulator.config.quirks import BY_THE_BOOK, AnyQuirks
+from simulator.http2 import client_tls, server_tls
 from simulator.sandbox.chf import Chf, LocationForm
+from simulator.sandbox.endpoints import Endpoints
 from simulator.sandbox.management import management_app
-from simulator.sandbox.n40_server import serve_n40
+from simulator.sandbox.notifier import Hosts, Notifier, Storm
+from simulator.sandbox.sessions import Session
+from simulator.sandbox.tokens import Tokens
+from simulator.sandbox.weather import Weather
 
 EXIT_OK = 0
 EXIT_CANNOT_RUN = 2
@@ -36,8 +51,22 @@ _STEP_S = 1.0
 """How often the sandbox at least looks for sessions that expire, and brings its ledger to the file."""
 _CLOSING_S = 2
 
+MAX_PORT = 65_535
 
-Port = Annotated[int, Field(ge=0, le=65_535)]
+Port = Annotated[int, Field(ge=0, le=MAX_PORT)]
+
+
+class TokenSettings(Model):
+    """Bearer tokens that every N40 request needs; they are given out at /oauth2/token, beside N40."""
+
+    lifetime: SomeDuration = 3600.0
+    """Seconds of the wall clock."""
+    clients: dict[str, SecretStr] = Field(default_factory=dict)
+    """Secrets by client id; none: any NF instance gets a token."""
+
+    @field_serializer("clients", when_used="json")
+    def _tell_the_child(self, clients: dict[str, SecretStr]) -> dict[str, str]:
+        return {name: secret.get_secret_value() for name, secret in clients.items()}
 
 
 class SandboxSettings(Model):
@@ -57,6 +86,49 @@ class SandboxSettings(Model):
     client_ca: Path | None = None
     """With it, a client must have a certificate of this CA."""
     ledger_folder: Path | None = None
+    """Where `ledger-….ndjson` is written, one per start and store; a temporary file without it."""
+    endpoints: EndpointCount = 1
+    """Addresses of N40: `port` and those that follow it, or free ones."""
+    ports: list[Port] = Field(default_factory=list)
+    """Of the endpoints, if they are not to be those."""
+    stores: Stores = "shared"
+    """Whether all endpoints have one set of accounts, sessions and books, or one each."""
+    seed: int = 1
+    """Of all chance."""
+    servers: Servers | None = None
+    quirks: AnyQuirks = BY_THE_BOOK
+    faults: Faults = Field(default_factory=list)
+    starts_at_once: bool = True
+    """Whether the faults' time runs from the beginning, or somebody will say `POST /faults/clock`."""
+
+    tokens: TokenSettings | None = None
+    """With it, N40 requests need a bearer token."""
+    notify_hosts: list[str] = Field(default_factory=list)
+    """Hosts that may be notified besides loopback: names, addresses, networks such as 10.0.0.0/8."""
+    notify_ca: Path | None = None
+    """The CA of consumers that are notified over TLS; without it `client_ca`, or else those that the system trusts."""
+
+    @field_validator("faults")
+    @classmethod
+    def _known_endpoints(cls, faults: list[Fault], info: ValidationInfo) -> list[Fault]:
+        wrong = wrong_endpoints(faults, info.data.get("endpoints", MOST_ENDPOINTS))
+        if wrong:
+            raise located(wrong)
+        return faults
+
+    @model_validator(mode="after")
+    def _ports_suffice(self) -> Self:
+        if self.ports and len(self.ports) != self.endpoints:
+            raise problem(f"expected {self.endpoints} ports, one per endpoint, got {len(self.ports)}")
+        if self.port and self.port + self.endpoints - 1 > MAX_PORT:
+            raise problem(f"{self.endpoints} endpoints from port {self.port} on would go beyond {MAX_PORT}")
+        return self
+
+    @property
+    def all_ports(self) -> list[int]:
+        """By endpoint."""
+        following = [self.port + i if self.port else 0 for i in range(self.endpoints)]
+        return self.ports or following
 
     @field_validator("key", "client_ca")
     @classmethod
@@ -66,14 +138,15 @@ class SandboxSettings(Model):
             raise problem("needs a certificate: without one, N40 is not spoken over TLS")
         return file
 
-    """Where `ledger-….ndjson` is written, one per start; a temporary file without it."""
-
 
 class Ready(Model):
     """Where a sandbox can be reached."""
 
     n40: str
+    """The first endpoint."""
     management: str
+    endpoints: list[str]
+    """All of them, the first included."""
 
 
 class SandboxError(Exception):
@@ -82,45 +155,105 @@ class SandboxError(Exception):
 
 async def serve_sandbox(settings: SandboxSettings, *, on_ready: Callable[[Ready], None]) -> None:
     """Runs a sandbox until cancelled; `on_ready` is called once it listens. Raises SandboxError if it cannot."""
+    with contextlib.ExitStack() as stack:
+        stores = _stores(settings, stack)
+        weather = Weather(settings.faults, seed=settings.seed, servers=settings.servers, endpoints=settings.endpoints)
+        notifiers = [_notifier(chf, settings) for chf in stores]
+        endpoints = Endpoints(stores, weather, quirks=settings.quirks, on_storm=functools.partial(_blow, notifiers))
+        async with _n40(endpoints, settings) as addresses, _management(endpoints, notifiers, settings) as management:
+            if settings.starts_at_once:
+                endpoints.start(time.monotonic_ns())
+            on_ready(Ready(n40=addresses[0], management=management, endpoints=addresses))
+            _spare_collections()
+            try:
+                async with anyio.create_task_group() as tasks:
+                    for notifier in notifiers:
+                        tasks.start_soon(notifier.run)
+                    await _expire(stores)
+            finally:
+                for chf in stores:
+                    chf.ledger.flush()
+
+
+def _stores(settings: SandboxSettings, stack: contextlib.ExitStack) -> list[Chf]:
+    """The charging functions behind the endpoints: one for all, or one each. No two ever make the same reference."""
     instance = secrets.token_hex(3)
-    with _spool(settings.ledger_folder, instance) as spool:
-        chf = Chf(
+    count = settings.endpoints if settings.stores == "separate" else 1
+    instances = [instance] if count == 1 else [f"{instance}.{number}" for number in range(1, count + 1)]
+    location = settings.quirks.location
+    tokens = _tokens(settings.tokens)
+    return [
+        Chf(
             settings.plan,
             pace=settings.pace,
             epoch=time.time_ns() - time.monotonic_ns(),
             instance=instance,
-            location=settings.location,
-            spool=spool,
+            location=settings.location if location is None else LocationForm(location),
+            spool=stack.enter_context(_spool(settings.ledger_folder, instance)),
+            tokens=tokens,
         )
-        async with _n40(chf, settings) as n40, _management(chf, settings) as management:
-            on_ready(Ready(n40=n40, management=management))
-            _spare_collections()
-            try:
-                await _expire(chf)
-            finally:
-                chf.ledger.flush()
+        for instance in instances
+    ]
+
+
+def _tokens(settings: TokenSettings | None) -> Tokens | None:
+    if settings is None:
+        return None
+    return Tokens(settings.lifetime, {name: secret.get_secret_value() for name, secret in settings.clients.items()})
+
+
+def _notifier(chf: Chf, settings: SandboxSettings) -> Notifier:
+    make_tls = functools.partial(
+        client_tls, ca_file=settings.notify_ca or settings.client_ca, certificate=settings.certificate, key=settings.key
+    )
+    notifier = Notifier(chf.sessions, hosts=Hosts(settings.notify_hosts), make_tls=make_tls)
+
+    def ask_again(session: Session, rating_groups: list[int]) -> None:
+        notifier.notify(session, "REAUTHORIZATION", rating_groups)
+
+    chf.on_credit = ask_again
+    return notifier
+
+
+def _blow(notifiers: Sequence[Notifier], storm: NotifyStorm, endpoint: int | None, until: int | None) -> None:
+    """Notifies the sessions of that endpoint's store, or of all stores, until it is over."""
+    chosen = notifiers if endpoint is None else [notifiers[(endpoint - 1) % len(notifiers)]]
+    for notifier in chosen:
+        begun = notifier.storm(storm.type, storm.rate / len(chosen), storm.share)
+        if until is not None:
+            left_s = max(0.0, (until - time.monotonic_ns()) / 1e9)
+            asyncio.get_running_loop().call_later(left_s, _end_storm, notifier, begun)
+
+
+def _end_storm(notifier: Notifier, storm: Storm) -> None:
+    if notifier.blowing is storm:
+        notifier.stop()
 
 
 @contextlib.asynccontextmanager
-async def _n40(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]:
+async def _n40(endpoints: Endpoints, settings: SandboxSettings) -> AsyncIterator[list[str]]:
+    ports = settings.all_ports
     try:
-        tls = None
-        if settings.certificate is not None:
-            tls = server_tls(settings.certificate, settings.key or settings.certificate, settings.client_ca)
-        server = await serve_n40(chf, settings.host, settings.port, tls)
-    except ValueError as error:
-        raise SandboxError(f"sandbox: {error}") from None
-    except OSError as error:
-        raise _cannot_listen("N40", settings.host, settings.port, error) from None
-    try:
-        yield f"{'https' if tls else 'http'}://{_authority(settings.host, server.port)}"
+        try:
+            tls = None
+            if settings.certificate is not None:
+                tls = server_tls(settings.certificate, settings.key or settings.certificate, settings.client_ca)
+            await endpoints.listen(settings.host, ports, tls)
+        except ValueError as error:
+            raise SandboxError(f"sandbox: {error}") from None
+        except OSError as error:
+            port = ports[sum(bool(endpoint.address) for endpoint in endpoints) % len(ports)]
+            raise _cannot_listen("N40", settings.host, port, error) from None
+        yield [endpoint.address for endpoint in endpoints]
     finally:
         with anyio.CancelScope(shield=True):
-            await server.aclose()
+            await endpoints.aclose()
 
 
 @contextlib.asynccontextmanager
-async def _management(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]:
+async def _management(
+    endpoints: Endpoints, notifiers: Sequence[Notifier], settings: SandboxSettings
+) -> AsyncIterator[str]:
     host, port = settings.management_host, settings.management_port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -129,7 +262,7 @@ async def _management(chf: Chf, settings: SandboxSettings) -> AsyncIterator[str]
         raise _cannot_listen("management", host, port, error) from None
     server = _Uvicorn(
         uvicorn.Config(
-            management_app(chf),
+            management_app(*endpoints.stores, notifiers=notifiers, endpoints=endpoints),
             lifespan="off",
             log_config=None,
             access_log=False,
@@ -158,13 +291,15 @@ class _Uvicorn(uvicorn.Server):
             await self.serve(sockets=[listener])
 
 
-async def _expire(chf: Chf) -> None:
+async def _expire(stores: Sequence[Chf]) -> None:
     while True:
         now = time.monotonic_ns()
-        chf.on_time(now)
-        chf.ledger.flush()
-        deadline = chf.next_deadline()
-        wait = _STEP_S if deadline is None else min(_STEP_S, max(0.0, (deadline - now) / 1e9))
+        wait = _STEP_S
+        for chf in stores:
+            chf.on_time(now)
+            chf.ledger.flush()
+            deadline = chf.next_deadline()
+            wait = wait if deadline is None else min(wait, max(0.0, (deadline - now) / 1e9))
         await anyio.sleep(wait)
 
 

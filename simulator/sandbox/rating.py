@@ -14,6 +14,10 @@ from typing import Final
 
 from simulator.sandbox.accounts import Balance
 from simulator.sandbox.messages import UINT32, UINT64
+from simulator.sandbox.switches import Switches
+
+CHECKSUM_MODULUS: Final = (1 << 61) - 1
+"""A prime that leaves sums small integers of the machine."""
 
 _MAX_FRAGMENTS: Final = 4096
 _THRESHOLDS: Final = {
@@ -27,26 +31,33 @@ class RatingGroup:
     """How one rating group is charged, and what it has charged so far.
 
     `counter` None is zero-rated: counted, not charged. `threshold` is the share of a grant (0 to 1) that remains when
-    the SMF must report. Sizes in units, times in session seconds; 0, and no final unit action, leaves that field out.
-    `rated` False stands for what the plan does not know.
+    the SMF must report. Sizes in units, times in session seconds; 0, and no final unit indication, leaves that field out.
+    `final_indication` and `triggers` are JSON, as they go into a grant. `rated` False stands for what the plan does not
+    know.
     """
 
     __slots__ = (
         "counter",
         "debited",
-        "final_unit",
+        "final_indication",
+        "final_validity",
         "fragments",
         "grant",
         "holding_time",
         "is_plain",
         "max_grant",
+        "negative",
         "number",
+        "overreserved",
         "per",
         "price",
         "rated",
         "reserved",
         "rounding",
+        "switch",
+        "switches",
         "threshold",
+        "triggers",
         "unit",
         "units",
         "validity",
@@ -63,7 +74,10 @@ class RatingGroup:
         threshold: float = 0.0,
         validity: int = 0,
         holding_time: int = 0,
-        final_unit: str | None = "TERMINATE",
+        final_indication: bytes | None = b'{"finalUnitAction":"TERMINATE"}',
+        final_validity: int | None = None,
+        triggers: bytes = b"",
+        switches: Switches | None = None,
         rounding: int = 1,
         price: int = 1,
         per: int = 1,
@@ -78,7 +92,12 @@ class RatingGroup:
         self.threshold = threshold
         self.validity = validity
         self.holding_time = holding_time
-        self.final_unit = final_unit
+        self.final_indication = final_indication
+        self.final_validity = validity if final_validity is None else final_validity
+        self.triggers = triggers
+        self.switches = switches
+        self.switch = b""
+        """The next switch of the tariff, as grants tell it."""
         self.rounding = rounding
         self.price = price
         self.per = per
@@ -90,6 +109,9 @@ class RatingGroup:
         self.units = 0
         self.debited = 0
         self.reserved = 0
+        # Promises that were broken; see `totals.totals`.
+        self.negative = 0
+        self.overreserved = 0
 
     def cost(self, units: int) -> int:
         """What so many units of one session cost, in units of the counter, if there is one."""
@@ -103,6 +125,14 @@ class RatingGroup:
         units = budget * self.per // self.price
         return max(0, units - units % self.rounding - used)
 
+    def look_at_the_clock(self, stamp: str) -> None:
+        """Grants from now on tell the first switch of the tariff after that time stamp."""
+        if self.switches is not None:
+            switch = self.switches.after(stamp)
+            if switch != self.switch:
+                self.switch = switch
+                self.fragments.clear()
+
     def granted(self, units: int, final: bool) -> bytes:
         """The entry of `multipleUnitInformation` that grants so many units; `final`: there is nothing after them."""
         fragment = self.fragments.get((units, final))
@@ -114,24 +144,41 @@ class RatingGroup:
 
     def _grant_fragment(self, units: int, final: bool) -> bytes:
         parts = [b'"ratingGroup":%d,"resultCode":"SUCCESS"' % self.number]
-        parts.append(b'"grantedUnit":{"%b":%d}' % (self.unit.encode(), units))
-        if self.validity:
-            parts.append(b'"validityTime":%d' % self.validity)
+        switch = b',"tariffTimeChange":"%b"' % self.switch if self.switch else b""
+        parts.append(b'"grantedUnit":{"%b":%d%b}' % (self.unit.encode(), units, switch))
+        validity = self.final_validity if final else self.validity
+        if validity:
+            parts.append(b'"validityTime":%d' % validity)
         if self.holding_time:
             parts.append(b'"quotaHoldingTime":%d' % self.holding_time)
         threshold = round(units * self.threshold)
-        if final and self.final_unit is not None:
+        if final and self.final_indication is not None:
             # No threshold: the last grant is used up, then reported with QUOTA_EXHAUSTED (TS 32.290 5.4.5).
-            parts.append(b'"finalUnitIndication":{"finalUnitAction":"%b"}' % self.final_unit.encode())
+            parts.append(b'"finalUnitIndication":%b' % self.final_indication)
         elif 0 < threshold < units:
             parts.append(b'"%b":%d' % (_THRESHOLDS[self.unit], threshold))
+        if self.triggers:
+            parts.append(b'"triggers":%b' % self.triggers)
         return b"{%b}" % b",".join(parts)
 
 
 class Quota:
     """What one session holds and has used of one rating group."""
 
-    __slots__ = ("balance", "debited", "granted", "group", "number", "overused", "reports", "reserved", "units")
+    __slots__ = (
+        "balance",
+        "checksum",
+        "containers",
+        "debited",
+        "granted",
+        "group",
+        "number",
+        "overused",
+        "reports",
+        "reserved",
+        "short",
+        "units",
+    )
 
     def __init__(self, number: int, group: RatingGroup, balance: Balance | None) -> None:
         self.number = number
@@ -148,14 +195,41 @@ class Quota:
         self.overused = 0
         """Units that were reported beyond a grant."""
         self.reports = 0
+        self.containers = 0
+        self.checksum = 0
+        """Over all containers; see `ledger`."""
+        self.short = False
+        """The last answer granted the last units, or none for want of credit."""
 
     def debit(self, units: int) -> None:
-        """Charges reported units, out of the reservation first."""
-        self.reports += 1
+        """Charges units that were used out of the grant, out of its reservation first."""
         self.units += units
         group = self.group
         group.units += units
-        self.granted = self.granted - units if units < self.granted else 0
+        over = units > self.granted
+        balance = self.balance
+        if balance is None:
+            self.granted = 0 if over else self.granted - units
+            return
+        if over:
+            self.overused += units - self.granted
+            self.granted = 0
+        else:
+            self.granted -= units
+        growth = group.cost(self.units) - self.debited
+        self.debited += growth
+        group.debited += growth
+        balance.used += growth
+        if growth > self.reserved and not over and balance.total - balance.reserved - balance.used < -self.reserved:
+            group.negative += 1
+        if self.reserved:
+            self._reserve(balance, self.reserved - growth if growth < self.reserved else 0)
+
+    def debit_aside(self, units: int) -> None:
+        """Charges units that were used without quota: what is left of the grant keeps its reservation."""
+        self.units += units
+        group = self.group
+        group.units += units
         balance = self.balance
         if balance is None:
             return
@@ -163,8 +237,8 @@ class Quota:
         self.debited += growth
         group.debited += growth
         balance.used += growth
-        if self.reserved:
-            self._reserve(balance, self.reserved - growth if growth < self.reserved else 0)
+        if self.granted:  # with rounding, what follows may cost a little more or less than before
+            self._reserve(balance, group.cost(self.units + self.granted) - self.debited)
 
     def give_back(self) -> None:
         """Ends the grant; what was reserved for it is available again."""
@@ -187,14 +261,18 @@ class Quota:
         if growth > available:
             wanted = group.affordable(self.units, self.debited + available)
             if not wanted:
-                self._reserve(balance, 0)
+                self.give_back()
+                self.short = True
                 return not_granted(self.number, b"QUOTA_LIMIT_REACHED")
             growth = group.cost(self.units + wanted) - self.debited
         self.granted = wanted
         self._reserve(balance, growth)
+        if growth and balance.total - balance.reserved - balance.used < 0:
+            group.overreserved += 1
         final = growth == available
         if not (final or group.is_plain):
             final = group.cost(self.units + wanted + 1) - self.debited > available
+        self.short = final
         return group.granted(wanted, final)
 
     def _grant_free(self, wanted: int) -> bytes:
@@ -216,7 +294,8 @@ class Quota:
         balance = self.balance
         if balance is not None and group.cost(self.units + wanted) - self.debited > balance.available:
             return None
-        self.debit(wanted)
+        self.reports += 1
+        self.debit_aside(wanted)
         return event_granted(self.number, group.unit, wanted)
 
     def _reserve(self, balance: Balance, cost: int) -> None:

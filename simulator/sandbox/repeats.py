@@ -6,12 +6,13 @@ What identifies a repeat (TS 32.290 and N40 practice; `retransmissionIndicator` 
 * Create and one-time events, which have no reference yet, and where charging twice really happens: the network function
   (`nFName`, or else its address), the subscriber, `invocationTimeStamp`, `invocationSequenceNumber`, the kind of event,
   and the consumer's own identifier: `pDUSessionChargingInformation.chargingId`, `iMSChargingInformation.userSessionID`
-  or `sMSChargingInformation.messageReference`. Two Creates that agree in all of these *are* one Create, so a consumer
-  that leaves its identifier out must not send two for one subscriber with one time stamp.
+  or `sMSChargingInformation.messageReference`. Where a message has no such identifier (the `totogi` dialect has none),
+  what it asks for and reports takes its place: it is all in which two sessions of one device can differ that begin in
+  the same millisecond. Two Creates that agree in all of these *are* one Create.
 
-The content is not compared. A refusal for want of credit (403) is remembered like any other answer. An unknown subscriber
-(404) and a bad request (400) are not: they changed nothing, and the same octets get the same answer again, until somebody
-creates the account.
+Otherwise the content is not compared. A refusal for want of credit (403) is remembered like any other answer. An unknown
+subscriber (404) and a bad request (400) are not: they changed nothing, and the same octets get the same answer again,
+until somebody creates the account.
 
 A session remembers its last `SESSION_ANSWERS` answers (an SMF has one request outstanding, TS 32.290 5.3.2.2, so the
 last one would do if the network kept the order). A number that is not remembered and not above the last one is refused
@@ -23,7 +24,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Hashable
+from hashlib import blake2b
 from typing import Final, Generic, Protocol, TypeVar
+
+import msgspec
 
 from simulator.sandbox.answers import Answer
 from simulator.sandbox.messages import Create
@@ -85,7 +89,7 @@ class Memory(Generic[K, V]):
             entries.popitem(last=False)
 
 
-CreateIdentity = tuple[str, str, str, int, str, int | str]
+CreateIdentity = tuple[str, str, str, int, str, int | str | bytes]
 
 
 def create_identity(request: Create, charging_id: int | str) -> CreateIdentity:
@@ -96,8 +100,13 @@ def create_identity(request: Create, charging_id: int | str) -> CreateIdentity:
         request.stamp,
         request.sequence,
         (request.event_kind or "event") if request.is_event else "",
-        charging_id,
+        _content(request) if charging_id == "" else charging_id,
     )
+
+
+def _content(request: Create) -> bytes:
+    """A digest of what is asked for and reported; unlike the octets of a message, a repeat has the same one."""
+    return blake2b(msgspec.json.encode(request.usages), digest_size=16).digest()
 
 
 class AnswerHistory:

@@ -14,12 +14,13 @@ MAX_OPEN: Final = 2_000_000
 
 
 class Session:
-    """One open charging session: 640 octets with two rating groups (measured), its account 460 more.
+    """One open charging session: 720 octets with two rating groups (measured), its account 460 more.
 
-    Its quotas are a tuple: a session has few, and a dictionary would be half of its size.
+    A `notifyUri` of 50 characters adds 110. Keeping its common beginning once would save 50 of them, 4 % of a session, and
+    is not worth a second string. Its quotas are a tuple: a session has few, and a dictionary would be half of its size.
     """
 
-    __slots__ = ("account", "answers", "charging_id", "quotas", "reference", "sequence", "touched")
+    __slots__ = ("account", "answers", "charging_id", "notify_uri", "quotas", "reference", "sequence", "touched")
 
     def __init__(self, reference: bytes, account: Account, charging_id: int | str, sequence: int) -> None:
         self.reference = reference
@@ -29,6 +30,8 @@ class Session:
         """The highest invocationSequenceNumber that was answered."""
         self.touched = 0
         """When it was last created or updated (ns)."""
+        self.notify_uri = ""
+        """Where notifications of this session go; empty: nowhere."""
         self.quotas: tuple[Quota, ...] = ()
         self.answers: AnswerHistory | None = None
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from typing import Any
 
 from simulator.sandbox.accounts import Account
 from simulator.sandbox.chf import Chf
 from simulator.sandbox.sessions import Session
+from simulator.sandbox.tokens import Tokens
 
 Json = dict[str, Any]
 
 
-def totals(chf: Chf) -> Json:
+def all_totals(stores: Sequence[Chf], now: int = 0) -> Json:
+    """The totals of all stores together."""
+    whole: Json = functools.reduce(added, [totals(chf, now) for chf in stores])
+    return whole
+
+
+def added(one: Any, other: Any) -> Any:
+    """Two documents as one: numbers add up, at whatever depth; of anything else the first holds."""
+    if isinstance(one, dict):
+        return {
+            **other,
+            **{name: added(value, other[name]) if name in other else value for name, value in one.items()},
+        }
+    return one + other if isinstance(one, int) else one
+
+
+def totals(chf: Chf, now: int = 0) -> Json:
     """All that was asked, answered, reported and debited since the start.
 
     `units` is what was reported, by kind of unit; `counters` what was taken from and is reserved in the balances, in the
-    counter's unit; `rating_groups` both, one by one.
+    counter's unit; `rating_groups` both, one by one. `promises` counts what a charging function must never do, seen at the
+    moment of charging: balances that went below zero although no SMF used more than it was granted, and more reserved
+    than there is.
     """
     units: dict[str, int] = {}
     counters: dict[str, dict[str, int]] = {}
@@ -49,6 +70,20 @@ def totals(chf: Chf) -> Json:
             "expired": chf.ended["expired"],
         },
         "accounts": len(chf.accounts),
+        "promises": {
+            "negative_balance": sum(group.negative for group in chf.tariffs),
+            "reserved_too_much": sum(group.overreserved for group in chf.tariffs),
+        },
+        "tokens": None if chf.tokens is None else _tokens(chf.tokens, now),
+    }
+
+
+def _tokens(tokens: Tokens, now: int) -> Json:
+    return {
+        "valid": tokens.valid(now),
+        "issued": tokens.issued,
+        "refused": tokens.refused,
+        "rejected_requests": tokens.rejected,
     }
 
 
@@ -82,6 +117,7 @@ def session_document(session: Session, now: int) -> Json:
         "subscriber": session.account.subscriber,
         "charging_id": session.charging_id,
         "sequence": session.sequence,
+        "notify_uri": session.notify_uri or None,
         "idle_s": round((now - session.touched) / 1e9, 3),
         "rating_groups": {
             str(quota.number): {
@@ -92,6 +128,8 @@ def session_document(session: Session, now: int) -> Json:
                 "reserved": quota.reserved,
                 "overused": quota.overused,
                 "reports": quota.reports,
+                "containers": quota.containers,
+                "short_of_credit": quota.short,
             }
             for quota in session.quotas
         },

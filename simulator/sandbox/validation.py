@@ -16,6 +16,7 @@ from simulator.sandbox.messages import (
     CONSUMER_NAMES,
     MAX_RATING_GROUPS,
     MAX_TEXT,
+    MAX_URI,
     UINT32,
     UNIT_LIMITS,
     Consumer,
@@ -107,6 +108,7 @@ def _check_report(document: Json, faults: list[Fault]) -> None:
     _check_stamp(document, faults)
     _check_sequence(document, faults)
     _check_subscriber(document, faults)
+    _check_notify_uri(document, faults)
     _check_usages(document, faults)
 
 
@@ -146,6 +148,12 @@ def _check_subscriber(document: Json, faults: list[Fault]) -> None:
         subscriber = document["subscriberIdentifier"]
         if not subscriber or not _is_short_text(subscriber):
             faults.append((_OPTIONAL, "/subscriberIdentifier", f"must be {_SHORT_TEXT}, not empty"))
+
+
+def _check_notify_uri(document: Json, faults: list[Fault]) -> None:
+    uri = document.get("notifyUri")
+    if uri is not None and not (type(uri) is str and len(uri) <= MAX_URI):
+        faults.append((_OPTIONAL, "/notifyUri", f"must be a string of at most {MAX_URI} characters"))
 
 
 def _check_one_time_event(document: Json, faults: list[Fault]) -> None:
@@ -265,6 +273,7 @@ def _report(document: Json) -> Report:
         stamp=document["invocationTimeStamp"],
         sequence=document["invocationSequenceNumber"],
         subscriber=document.get("subscriberIdentifier", ""),
+        notify_uri=document.get("notifyUri") or "",
         usages=_usages(document),
     )
 
@@ -281,10 +290,12 @@ def _create(document: Json) -> Create:
         stamp=document["invocationTimeStamp"],
         sequence=document["invocationSequenceNumber"],
         subscriber=document["subscriberIdentifier"],
+        notify_uri=document.get("notifyUri") or "",
         usages=_usages(document),
         is_event=is_event,
+        action=_text(document.get("requestedAction")),
         event_kind=document.get("oneTimeEventType", "") if is_event else "",
-        pdu_session=PduSessionService(identifier=pdu_session),
+        pdu_session=PduSessionService(identifier=pdu_session) if document.get(_SERVICES[0][0]) is not None else None,
         ims=ImsService(identifier=ims),
         sms=SmsService(identifier=sms),
     )

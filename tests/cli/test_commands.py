@@ -12,7 +12,7 @@ import pytest
 from simulator import native
 from simulator.cli import main
 from simulator.cli import sandbox as cli_sandbox
-from simulator.config import shipped_profiles
+from simulator.config import QUIRKS, shipped_profiles
 from simulator.sandbox.process import SandboxSettings
 from simulator.version import __version__
 
@@ -132,6 +132,8 @@ def test_a_schema_that_cannot_be_written_is_named(smfleet_command: Shell, tmp_pa
         (("profiles", "show", "none"), 'no profile "none"'),
         (("sandbox", "--plan", "./none.yaml"), "none.yaml"),
         (("sandbox", "--pace", "warp"), "pace"),
+        (("sandbox", "--quirks", "sigscal"), 'no quirks "sigscal", did you mean "sigscale"?'),
+        (("sandbox", "--faults", "./none.yaml"), "none.yaml"),
         (("sandbox", "--certificate", "/no/such.pem"), "no such file: /no/such.pem"),
     ],
     ids=lambda value: " ".join(value[:4]) if isinstance(value, tuple) else "",
@@ -207,6 +209,22 @@ def test_the_options_of_the_sandbox_reach_it(
     assert (given.certificate, given.key, given.client_ca) == tuple(files.values())
     assert (given.location, given.pace, given.port, given.management_port) == ("bare", 60.0, 1, 2)
     assert (given.host, given.ledger_folder) == ("::1", tmp_path)
+
+
+def test_the_weather_of_the_sandbox_reaches_it(
+    smfleet_command: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings: list[SandboxSettings] = []
+    monkeypatch.setattr(cli_sandbox, "run_sandbox", lambda given, on_ready: settings.append(given))
+    file = tmp_path / "faults.yaml"
+    file.write_text("servers: {count: 2, service_time: 3ms}\nfaults:\n  - {endpoint: 2, share: 5%, silence: true}\n")
+    options = ("--endpoints", "2", "--separate-stores", "--faults", str(file), "--quirks", "free5gc", "--seed", "9")
+    typed = smfleet_command("sandbox", *options)
+    assert typed.code == 0, typed.err
+    (given,) = settings
+    assert (given.endpoints, given.stores, given.seed, given.starts_at_once) == (2, "separate", 9, True)
+    assert given.servers is not None
+    assert (given.servers.count, given.faults[0].kind, given.quirks) == (2, "silence", QUIRKS["free5gc"])
 
 
 def test_an_argument_that_is_no_text_is_refused(smfleet_command: Shell) -> None:

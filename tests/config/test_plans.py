@@ -91,8 +91,33 @@ def test_what_goes_to_another_process_comes_back_the_same():
         ("grant: 1MB", "grant: 0", "p.yaml:3: rating_groups.300.grant: expected at least 1, got 0"),
         (
             "grant: 1MB",
+            "grant: 1MB, final_unit: REDIRCT",
+            "p.yaml:3: rating_groups.300.final_unit: expected TERMINATE or REDIRECT or RESTRICT_ACCESS, got",
+        ),
+        (
+            "grant: 1MB",
             "grant: 1MB, final_unit: REDIRECT",
-            "p.yaml:3: rating_groups.300.final_unit: expected TERMINATE, got",
+            "p.yaml:3: rating_groups.300.redirect_server: belongs to final_unit: REDIRECT, which needs it",
+        ),
+        (
+            "grant: 1MB",
+            "grant: 1MB, redirect_server: {address: http://topup.example/}",
+            "p.yaml:3: rating_groups.300.redirect_server: belongs to final_unit: REDIRECT",
+        ),
+        (
+            "grant: 1MB",
+            "grant: 1MB, filter_ids: [topup]",
+            "p.yaml:3: rating_groups.300.filter_ids: belongs to final_unit: RESTRICT_ACCESS",
+        ),
+        (
+            "grant: 1MB",
+            'grant: 1MB, tariff_changes: ["24:00"]',
+            'p.yaml:3: rating_groups.300.tariff_changes.0: expected a time of day such as 18:00, got "24:00"',
+        ),
+        (
+            "grant: 1MB",
+            "grant: 1MB, triggers: [{type: RAT_CHANGE, categry: DEFERRED_REPORT}]",
+            'p.yaml:3: rating_groups.300.triggers.0.categry: unknown key "categry", did you mean "category"?',
         ),
         (
             "grant: 1MB",

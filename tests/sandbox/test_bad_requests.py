@@ -38,8 +38,10 @@ def well_formed(reply: Reply) -> None:
 
 @pytest.mark.parametrize("path", [b"", b"/", b"*", COLLECTION + b"/", COLLECTION + b"/1", COLLECTION + b"/1/updated",
                                   COLLECTION + b"//update", COLLECTION + b"/a/b/update", COLLECTION + b"x",
-                                  b"/nchf-convergedcharging/v2/chargingdata", b"/nchf-convergedcharging/v3/chargingData",
-                                  b"/update", b"/x/nchf-convergedcharging/v3/chargingdata/1-1/update"])  # fmt: skip
+                                  b"/nchf-convergedcharging/v1/chargingdata", b"/nchf-convergedcharging/v2/chargingData",
+                                  b"/nchf-convergedcharging/v3/ChargingData", b"nchf-convergedcharging/v3/chargingdata",
+                                  b"x" + COLLECTION, b"/x" * 200 + COLLECTION, b"/x" + COLLECTION + b"/a/b/update",
+                                  b"/update", b"/oauth2/token"])  # fmt: skip
 def test_a_wrong_path(smf: Smf, path: bytes) -> None:
     said = raw(smf, b"{}", path)
     assert (said.status, said.cause) == (404, "RESOURCE_URI_STRUCTURE_NOT_FOUND")
@@ -169,6 +171,8 @@ def test_everything_that_is_missing_is_named(smf: Smf) -> None:
         ),
         ({"pDUSessionChargingInformation": 1}, "OPTIONAL_IE_INCORRECT", "/pDUSessionChargingInformation"),
         ({"sMSChargingInformation": 1}, "OPTIONAL_IE_INCORRECT", "/sMSChargingInformation"),
+        ({"notifyUri": 5}, "OPTIONAL_IE_INCORRECT", "/notifyUri"),
+        ({"notifyUri": "http://smf.example/" + "x" * 500}, "OPTIONAL_IE_INCORRECT", "/notifyUri"),
         ({"subscriberIdentifier": "x" * 257}, "OPTIONAL_IE_INCORRECT", "/subscriberIdentifier"),
         (
             {"iMSChargingInformation": {"userSessionID": "x" * 257}},

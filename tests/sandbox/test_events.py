@@ -81,6 +81,8 @@ def test_the_ledger_tells_what_an_event_charged(smf: Smf) -> None:
         "debited": 1,
         "overused": 0,
         "reports": 1,
+        "containers": 0,
+        "checksum": 0,
         "open": False,
         "end": "event",
     }

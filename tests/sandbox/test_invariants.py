@@ -50,6 +50,12 @@ class Charging(RuleBasedStateMachine):
         self.reported = {(subscriber, group): 0 for subscriber in SUBSCRIBERS for group in GROUPS}
         self.charging_id = 0
         self.overused = False
+        self.numbers = 0
+        self.checksums = dict.fromkeys(self.reported, 0)
+        self.containers = dict.fromkeys(self.reported, 0)
+        self.total = {(subscriber, counter): total for subscriber in SUBSCRIBERS for counter, total in TOTALS.items()}
+        self.asked_again: list[tuple[str, list[int]]] = []
+        self.smf.chf.on_credit = lambda session, groups: self.asked_again.append((session.account.subscriber, groups))
 
     @rule(subscriber=st.sampled_from(SUBSCRIBERS), groups=st.sets(st.sampled_from([100, 300])), size=st.integers(0, 60))
     def create(self, subscriber: str, groups: set[int], size: int) -> None:
@@ -83,13 +89,22 @@ class Charging(RuleBasedStateMachine):
         if said.status == 201:
             self.reported[subscriber, 200] += units
             self.overused |= kind == "PEC"
+            if kind == "PEC":
+                self.checksums[subscriber, 200] += 2 * units  # its container has the number 1
+                self.containers[subscriber, 200] += 1
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), share=st.floats(0, 1.2), asks=st.booleans(), gap=st.sampled_from([1, 1, 1, 3]))
-    def update(self, data: st.DataObject, share: float, asks: bool, gap: int) -> None:
+    @rule(
+        data=st.data(),
+        share=st.floats(0, 1.2),
+        asks=st.booleans(),
+        gap=st.sampled_from([1, 1, 1, 3]),
+        offline=st.sampled_from([0, 0, 0, 7]),
+    )
+    def update(self, data: st.DataObject, share: float, asks: bool, gap: int, offline: int) -> None:
         session = data.draw(st.sampled_from(self.open))
         session.sequence += gap
-        said = self.report(session, self.smf.update, share, asks)
+        said = self.report(session, self.smf.update, share, asks, offline)
         assert said.status == 200
         self.take_grants(session, said)
 
@@ -98,17 +113,40 @@ class Charging(RuleBasedStateMachine):
     def release(self, data: st.DataObject, share: float) -> None:
         session = data.draw(st.sampled_from(self.open))
         session.sequence += 1
-        assert self.report(session, self.smf.release, share, asks=False).status == 204
+        assert self.report(session, self.smf.release, share, asks=False, offline=0).status == 204
         self.open.remove(session)
         self.once += session.told[-SESSION_ANSWERS:]
 
-    def report(self, session: Open, operation: Any, share: float, asks: bool) -> Said:
+    @rule(subscriber=st.sampled_from(SUBSCRIBERS), counter=st.sampled_from(list(TOTALS)), amount=st.integers(1, 20))
+    def credit(self, subscriber: str, counter: str, amount: int) -> None:
+        """Only who has a rating group that is short of this counter is asked to ask again."""
+        account = self.smf.chf.accounts.get(subscriber)
+        if account is None:
+            return
+        self.asked_again.clear()
+        self.smf.chf.credit(account, {counter: amount})
+        self.total[subscriber, counter] += amount
+        for who, groups in self.asked_again:
+            assert who == subscriber
+            assert groups
+            assert {GROUPS[group][1] for group in groups} == {counter}
+
+    def report(self, session: Open, operation: Any, share: float, asks: bool, offline: int) -> Said:
         usages = []
         for group, granted in session.granted.items():
             units = int(granted * share)
-            self.overused |= units > granted
-            usages.append(used(group, then_ask=asks, **{GROUPS[group][0]: units}))
-            self.reported[session.subscriber, group] += units
+            self.overused |= units > granted or offline > 0
+            usage = used(group, then_ask=asks, **{GROUPS[group][0]: units})
+            if offline:
+                aside = {"quotaManagementIndicator": "OFFLINE_CHARGING", GROUPS[group][0]: offline}
+                usage["usedUnitContainer"].append(aside)
+            for container in usage["usedUnitContainer"]:
+                self.numbers += 1
+                container["localSequenceNumber"] = self.numbers
+                self.checksums[session.subscriber, group] += container[GROUPS[group][0]] * (self.numbers + 1)
+                self.containers[session.subscriber, group] += 1
+            usages.append(usage)
+            self.reported[session.subscriber, group] += units + offline
             session.granted[group] = max(0, granted - units)
         path, sequence, subscriber = session.path, session.sequence, session.subscriber
 
@@ -148,9 +186,9 @@ class Charging(RuleBasedStateMachine):
         for subscriber in SUBSCRIBERS:
             if self.smf.chf.accounts.get(subscriber) is None:
                 continue
-            for counter, total in TOTALS.items():
+            for counter in TOTALS:
                 available, reserved, taken = self.smf.balance(counter, subscriber)
-                assert available + reserved + taken == total
+                assert available + reserved + taken == self.total[subscriber, counter]
                 assert reserved >= 0
                 if not self.overused:
                     assert available >= 0
@@ -175,11 +213,19 @@ class Charging(RuleBasedStateMachine):
 
     @invariant()
     def the_ledger_says_the_same(self) -> None:
-        told = dict.fromkeys(self.reported, 0)
+        told, checksums, containers = (dict.fromkeys(self.reported, 0) for _ in range(3))
         for record in self.smf.chf.ledger_records():
             assert record["units"] == record["debited"]
             told[record["subscriber"], record["rg"]] += record["units"]
+            checksums[record["subscriber"], record["rg"]] += record["checksum"]
+            containers[record["subscriber"], record["rg"]] += record["containers"]
         assert told == self.reported
+        assert checksums == self.checksums
+        assert containers == self.containers
+
+    @invariant()
+    def no_promise_is_broken(self) -> None:
+        assert set(totals(self.smf.chf)["promises"].values()) == {0}
 
     def teardown(self) -> None:
         """Silent sessions expire, and nothing stays reserved."""

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import httpx
 import orjson
 import pytest
 
 from simulator.sandbox import Chf
-from simulator.sandbox.management import MAX_BODY, management_app
+from simulator.sandbox.http import MAX_BODY
+from simulator.sandbox.management import management_app
+from simulator.sandbox.notifier import Kind, Notifier
+from simulator.sandbox.sessions import Session
+from simulator.sandbox.tokens import Tokens
 from tests.sandbox.smf import KB, SUBSCRIBER, Smf, ask, plan, used
 
 pytestmark = pytest.mark.anyio
@@ -50,6 +56,9 @@ async def test_totals_tell_what_was_asked_reported_and_debited(smf: Smf, api: ht
     }
     assert told["repeats"] == 1
     assert told["sessions"] == {"open": 1, "created": 1, "released": 0, "expired": 0}
+    assert told["promises"] == {"negative_balance": 0, "reserved_too_much": 0}
+    assert told["tokens"] is None
+    assert told["notifications"]["sent"] == 0
 
 
 async def test_an_account_is_read_with_all_its_balances(smf: Smf, api: httpx.AsyncClient) -> None:
@@ -137,6 +146,8 @@ async def test_a_wrong_limit_is_refused(api: httpx.AsyncClient, path: str, limit
         ("GET", "/sessions/%C3%A9", 404),
         ("GET", "/accounts?after=nobody", 400),
         ("DELETE", "/accounts", 405),
+        ("GET", "/notify", 405),
+        ("POST", "/tokens/revoke", 409),
         ("POST", "/totals", 405),
     ],
 )
@@ -197,3 +208,102 @@ def test_the_ledger_tells_each_session_once_while_they_end() -> None:
             smf.release(path, 2)
     keys = [orjson.loads(line)["key"] for line in b"".join(chunks).splitlines()]
     assert len(keys) == len(set(keys)) == 1000
+
+
+class Recorded(Notifier):
+    """Notes what it would send."""
+
+    def __init__(self, smf: Smf) -> None:
+        super().__init__(smf.chf.sessions)
+        self.told: list[tuple[bytes, Kind, list[int]]] = []
+
+    def notify(self, session: Session, kind: Kind, rating_groups: Any = ()) -> bool:
+        self.told.append((session.reference, kind, list(rating_groups)))
+        return True
+
+
+@pytest.fixture
+def recorded(smf: Smf) -> Recorded:
+    for number, subscriber in enumerate([SUBSCRIBER, "imsi-2", SUBSCRIBER]):
+        smf.open(ask(300), charging_id=number, subscriber=subscriber)
+    return Recorded(smf)
+
+
+@pytest.fixture
+async def notify(smf: Smf, recorded: Recorded) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(management_app(smf.chf, notifiers=[recorded]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        yield client
+    await recorded.aclose()
+
+
+async def test_a_session_or_a_subscriber_is_notified(notify: httpx.AsyncClient, recorded: Recorded) -> None:
+    answer = await notify.post("/notify", json={"session": "1-2", "type": "ABORT_CHARGING"})
+    assert (answer.status_code, answer.json()) == (202, {"sessions": 1, "sent": 1})
+    answer = await notify.post("/notify", json={"subscriber": SUBSCRIBER, "rating_groups": [300]})
+    assert (answer.status_code, answer.json()) == (202, {"sessions": 2, "sent": 2})
+    assert recorded.told == [
+        (b"1-2", "ABORT_CHARGING", []),
+        (b"1-1", "REAUTHORIZATION", [300]),
+        (b"1-3", "REAUTHORIZATION", [300]),
+    ]
+
+
+async def test_a_storm_is_started_and_stopped(notify: httpx.AsyncClient, recorded: Recorded) -> None:
+    answer = await notify.post("/notify", json={"share": 1, "rate": 0.001, "type": "ABORT_CHARGING"})
+    assert (answer.status_code, answer.json()) == (202, {"sessions": 3, "rate": 0.001})
+    while not recorded.told:  # noqa: ASYNC110 - the storm is a task of its own
+        await anyio.sleep(0.001)
+    assert (await read(notify, "/totals"))["notifications"]["storm_left"] == 2
+    assert (await notify.delete("/notify")).json() == {"stopped": True, "left": 2}
+    assert (await notify.delete("/notify")).json() == {"stopped": False, "left": 0}
+    assert len(recorded.told) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "status", "words"),
+    [
+        ([], 400, "expected"),
+        ({}, 400, "expected"),
+        ({"subscriber": "imsi-2", "share": 1}, 400, "expected"),
+        ({"subscriber": "imsi-9"}, 404, "no open session of imsi-9"),
+        ({"session": "9-9"}, 404, "no open session of 9-9"),
+        ({"session": 5}, 404, "no open session of 5"),
+        ({"session": "1-2", "rate": 5}, 400, "rate: does not belong here"),
+        ({"session": "1-2", "tpye": "x"}, 400, "tpye: does not belong here"),
+        ({"session": "1-2", "type": "ABORT"}, 400, "type: expected REAUTHORIZATION or ABORT_CHARGING"),
+        ({"session": "1-2", "type": []}, 400, "type"),
+        ({"session": "1-2", "rating_groups": 300}, 400, "rating_groups"),
+        ({"session": "1-2", "rating_groups": [-1]}, 400, "rating_groups"),
+        ({"session": "1-2", "rating_groups": [True]}, 400, "rating_groups"),
+        ({"share": 0}, 400, "share"),
+        ({"share": 1.5}, 400, "share"),
+        ({"share": "1"}, 400, "share"),
+        ({"share": True}, 400, "share"),
+        ({"share": 1, "rate": 0}, 400, "rate"),
+        ({"share": 1, "rate": 10**9}, 400, "rate"),
+    ],
+)
+async def test_a_wrong_notify_is_refused(
+    notify: httpx.AsyncClient, recorded: Recorded, document: Any, status: int, words: str
+) -> None:
+    answer = await notify.post("/notify", json=document)
+    assert answer.status_code == status
+    assert words in answer.json()["error"]
+    assert recorded.told == []
+
+
+async def test_tokens_are_revoked_and_counted() -> None:
+    chf = Chf(plan(), tokens=Tokens(60))
+    assert chf.tokens is not None
+    form = b"grant_type=client_credentials&nfInstanceId=1"
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    now = time.monotonic_ns()
+    chf.handle(b"POST", b"/oauth2/token", headers, form, now)
+    chf.handle(b"POST", b"/oauth2/token", headers, b"", now)
+    transport = httpx.ASGITransport(management_app(chf))
+    async with httpx.AsyncClient(transport=transport, base_url="http://sandbox") as client:
+        told = (await client.get("/totals")).json()["tokens"]
+        assert told == {"valid": 1, "issued": 1, "refused": 1, "rejected_requests": 0}
+        assert (await client.post("/tokens/revoke")).json() == {"revoked": 1}
+        assert (await client.get("/totals")).json()["tokens"]["valid"] == 0

@@ -7,7 +7,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.sandbox.accounts import Account
+from simulator.sandbox.accounts import Account, Balance
 from simulator.sandbox.rating import Quota, RatingGroup
 
 small = st.integers(1, 50)
@@ -53,3 +53,42 @@ def test_a_quota_never_reserves_more_than_there_is(
             assert balance.available >= 0
     quota.give_back()
     assert balance.reserved == group.reserved == 0
+
+
+@given(
+    groups,
+    st.integers(0, 300),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, 60), st.integers(0, 99), st.integers(0, 9)), max_size=12),
+)
+def test_no_promise_is_broken_whatever_two_sessions_use_with_and_without_quota(
+    group: RatingGroup, total: int, reports: list[tuple[int, int, int, int]]
+) -> None:
+    balance = Account("x", 0, {"c": total}).balance("c")
+    quotas = [Quota(1, group, balance), Quota(1, group, balance)]
+    for place, asked, reported, aside in reports:
+        quota = quotas[place]
+        quota.debit(reported)
+        if aside:
+            quota.debit_aside(aside)
+        reservations_are_right(group, balance, quotas)
+        quota.grant(asked)
+        reservations_are_right(group, balance, quotas)
+        assert (group.negative, group.overreserved) == (0, 0)
+        assert balance.used == sum(group.cost(each.units) for each in quotas)
+
+
+def reservations_are_right(group: RatingGroup, balance: Balance, quotas: list[Quota]) -> None:
+    """Each holds back what the rest of its grant would cost now."""
+    assert balance.reserved == sum(each.reserved for each in quotas)
+    for each in quotas:
+        assert each.reserved == (group.cost(each.units + each.granted) - each.debited if each.granted else 0)
+
+
+def test_a_reservation_beyond_the_balance_breaks_a_promise() -> None:
+    """As a mistake of ours would make it: the units that can be paid are counted at another price than they cost."""
+    group = RatingGroup(1, "totalVolume", counter="c", max_grant=100)
+    group.per = 2
+    balance = Account("x", 0, {"c": 10}).balance("c")
+    Quota(1, group, balance).grant(100)
+    assert balance.available == -10
+    assert group.overreserved == 1

@@ -37,16 +37,15 @@ def meaning(request: Report) -> str:
         (
             usage.rating_group,
             amounts(usage.requested),
-            [amounts(container) for container in usage.containers],
-            [usage.used(kind) for kind in KINDS],
+            [(amounts(container), container.number, container.indicator) for container in usage.containers],
             usage.returns_quota(),
-            usage.is_online(),
         )
         for usage in request.usages
     ]
-    said: list[object] = [request.stamp, request.sequence, request.subscriber, usages]
+    said: list[object] = [request.stamp, request.sequence, request.subscriber, request.notify_uri, usages]
     if isinstance(request, Create):
-        said += [request.network_function(), request.charging_id(), request.is_event]
+        said += [request.network_function(), request.charging_id(), request.is_event, request.action]
+        said += [request.pdu_session is not None]
         said += [request.event_kind] if request.is_event else []
     return repr(said)
 
@@ -113,7 +112,8 @@ NAMES = (
     "localSequenceNumber", "quotaManagementIndicator", "triggers", "triggerType", "triggerCategory", "nFName",
     "nFIPv4Address", "nFFqdn", "nodeFunctionality", "chargingId", "userSessionID", "messageReference", "pduSessionID",
     "dnnId", "pduSessionInformation", "subscriberIdentifier", "oneTimeEvent", "oneTimeEventType", "multipleUnitUsage",
-    "pDUSessionChargingInformation", "iMSChargingInformation", "sMSChargingInformation", "unknown",
+    "pDUSessionChargingInformation", "iMSChargingInformation", "sMSChargingInformation", "unknown", "notifyUri",
+    "requestedAction",
 )  # fmt: skip
 numbers = st.sampled_from(
     [0, -1, 1, 255, 256, 2**32 - 1, 2**32, 2**63 - 1, 2**63, UINT64, UINT64 + 1, -(2**63), -(2**63) - 1, 1.0, 0.5]
@@ -220,6 +220,8 @@ ODD_BUT_ALLOWED: list[dict[str, Any]] = [
     {"pDUSessionChargingInformation": {"chargingId": -1}},
     {"pDUSessionChargingInformation": {"chargingId": []}},
     {"oneTimeEvent": None},
+    {"notifyUri": None},
+    {"requestedAction": 5},
     {"unknown": "café"},
 ]
 

@@ -19,6 +19,7 @@ import pytest
 import trustme
 from pydantic import ValidationError
 
+from simulator.http2 import Server, ServerRequest
 from simulator.sandbox import Chf
 from simulator.sandbox.n40_server import serve_n40
 from simulator.sandbox.process import Ready, SandboxError, SandboxSettings, serve_sandbox
@@ -57,6 +58,62 @@ async def test_a_session_over_the_wire() -> None:
             assert account["balances"]["data"]["used"] == 2 * KB
             records = (await management.get("/ledger")).text.splitlines()
             assert [json.loads(record)["units"] for record in records] == [2 * KB]
+
+
+@pytest.mark.anyio
+async def test_a_token_is_needed_where_the_settings_say_so() -> None:
+    settings = {"lifetime": "60s", "clients": {"smf": "secret"}}
+    async with sandbox(tokens=settings) as ready, httpx.AsyncClient(http1=False, http2=True, base_url=ready.n40) as n40:
+        refused = await n40.post(PATH, json=message(0, [ask(300)]))
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Bearer error="invalid_token"')
+        form = {"grant_type": "client_credentials", "scope": "nchf-convergedcharging"}
+        assert (await n40.post("/oauth2/token", data=form)).status_code == 401
+        given = (await n40.post("/oauth2/token", data=form, auth=("smf", "secret"))).json()
+        assert (given["token_type"], given["expires_in"]) == ("Bearer", 60)
+        n40.headers["authorization"] = f"Bearer {given['access_token']}"
+        assert (await n40.post(PATH, json=message(0, [ask(300)]))).status_code == 201
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            assert (await management.post("/tokens/revoke")).json() == {"revoked": 1}
+        assert (await n40.post(PATH, json=message(1, [ask(300)]))).status_code == 401
+
+
+@pytest.mark.anyio
+async def test_a_credit_over_the_management_api_notifies_the_session_that_ran_short() -> None:
+    got: list[ServerRequest] = []
+
+    def consume(request: ServerRequest) -> None:
+        got.append(request)
+        request.respond(204, [])
+
+    consumer = await Server.serve(consume, "127.0.0.1", 0)
+    try:
+        async with (
+            sandbox() as ready,
+            httpx.AsyncClient(http1=False, http2=True, base_url=ready.n40) as n40,
+            httpx.AsyncClient(base_url=ready.management) as management,
+        ):
+            uri = f"http://127.0.0.1:{consumer.port}/w1/7"
+            opened = await n40.post(PATH, json=message(0, [ask(200, serviceSpecificUnits=3)], notifyUri=uri))
+            assert "finalUnitIndication" in opened.json()["multipleUnitInformation"][0]
+            await management.post("/accounts", json={"subscriber": SUBSCRIBER, "balances": {"sms": 5}})
+            told: dict[str, Any] = {}
+            with anyio.fail_after(10):
+                while told.get("results") != {"REAUTHORIZATION": {"204": 1}}:
+                    told = (await management.get("/totals")).json()["notifications"]
+            assert [(request.path, json.loads(request.body)["reauthorizationDetails"]) for request in got] == [
+                (b"/w1/7", [{"ratingGroup": 200}])
+            ]
+    finally:
+        await consumer.aclose()
+
+
+def test_secrets_go_to_the_child_and_nowhere_else() -> None:
+    settings = SandboxSettings.model_validate({"plan": plan(), "tokens": {"clients": {"smf": "s3cret"}}})
+    assert "s3cret" not in repr(settings)
+    assert "s3cret" not in str(settings)
+    again = SandboxSettings.model_validate(settings.model_dump(mode="json"))
+    assert again.tokens is not None
+    assert again.tokens.clients["smf"].get_secret_value() == "s3cret"
 
 
 @pytest.mark.anyio
@@ -165,6 +222,12 @@ def test_a_child_ends_on_a_signal(number: signal.Signals) -> None:
         ('{"prot": 1}', 'unknown key "prot", did you mean "port"?'),
         ('{"port": 70000}', "settings: port: "),
         ('{"certificate": "missing.pem"}', "missing.pem"),
+        (
+            '{"faults": [{"endpoint": 2, "silence": true}]}',
+            "settings: faults: 0: endpoint: the sandbox has 1 endpoint, got 2",
+        ),
+        ('{"endpoints": 2, "ports": [1]}', "settings: expected 2 ports, one per endpoint, got 1"),
+        ('{"quirks": "sigscal"}', 'no quirks "sigscal", did you mean "sigscale"?'),
         ('{"host": "203.0.113.1"}', "cannot listen for N40 on 203.0.113.1:0"),
     ],
 )
@@ -238,3 +301,79 @@ def test_tls_with_client_certificates(require_tool: Callable[[str], str], tmp_pa
 def test_tls_that_would_be_ignored_is_refused(field: str, tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="needs a certificate"):
         SandboxSettings.model_validate({"plan": plan(), field: tmp_path / "x.pem"})
+
+
+@pytest.mark.anyio
+async def test_endpoints_follow_one_another_or_take_the_ports_they_are_given() -> None:
+    free = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    ports = [each.getsockname()[1] for each in free]
+    for each in free:
+        each.close()
+    async with sandbox(endpoints=2, ports=ports) as ready:
+        assert ready.endpoints == [f"http://127.0.0.1:{port}" for port in ports]
+        assert ready.n40 == ready.endpoints[0]
+    settings = SandboxSettings.model_validate({"plan": plan(), "port": 8080, "endpoints": 3})
+    assert settings.all_ports == [8080, 8081, 8082]
+
+
+@pytest.mark.anyio
+async def test_the_second_port_in_use_is_the_one_that_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings = {"plan": plan(), "endpoints": 2, "ports": [0, port]}
+        with pytest.raises(SandboxError, match=f"cannot listen for N40 on 127.0.0.1:{port}"):
+            await serve_sandbox(SandboxSettings.model_validate(settings), on_ready=print)
+
+
+@pytest.mark.anyio
+async def test_separate_stores_keep_separate_books_that_are_read_as_one(tmp_path: Path) -> None:
+    async with sandbox(endpoints=2, stores="separate", ledger_folder=tmp_path) as ready:
+        async with httpx.AsyncClient(http1=False, http2=True) as client:
+            for address in ready.endpoints:
+                event = message(0, [ask(200)], oneTimeEvent=True, oneTimeEventType="IEC")
+                assert (await client.post(address + PATH, json=event)).status_code == 201
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            records = [json.loads(line) for line in (await management.get("/ledger")).text.splitlines()]
+    assert len({record["ref"] for record in records}) == 2
+    assert len(list(tmp_path.iterdir())) == 2  # noqa: ASYNC240 - nothing else runs any more
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_faults_wait_for_the_clock_unless_they_start_at_once(at_once: bool) -> None:
+    faults = [{"status": 503}]
+    async with (
+        sandbox(faults=faults, starts_at_once=at_once) as ready,
+        httpx.AsyncClient(http1=False, http2=True) as n40,
+    ):
+        assert (await n40.post(ready.n40 + PATH, json=message(0, [ask(300)]))).status_code == (503 if at_once else 201)
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            assert (await management.post("/faults/clock")).status_code == 200
+        assert (await n40.post(ready.n40 + PATH, json=message(0, [ask(300)]))).status_code == 503
+
+
+@pytest.mark.anyio
+async def test_quirks_decide_what_location_looks_like() -> None:
+    async with sandbox(quirks="totogi") as ready, httpx.AsyncClient(http1=False, http2=True) as client:
+        opened = await client.post(ready.n40 + PATH, json=message(0, [ask(300)]))
+        assert "/" not in opened.headers["location"]
+
+
+@pytest.mark.anyio
+async def test_a_storm_of_the_weather_notifies_and_ends_with_its_window() -> None:
+    storm = {"until": "300ms", "notify": {"type": "ABORT_CHARGING", "rate": 1}}
+    async with (
+        sandbox(faults=[storm], starts_at_once=False) as ready,
+        httpx.AsyncClient(http1=False, http2=True) as n40,
+    ):
+        for charging_id in range(3):
+            pdu = {"pDUSessionChargingInformation": {"chargingId": charging_id}, "notifyUri": "http://127.0.0.1:9/x"}
+            assert (await n40.post(ready.n40 + PATH, json=message(0, [ask(300)], **pdu))).status_code == 201
+        async with httpx.AsyncClient(base_url=ready.management) as management:
+            await management.post("/faults/clock")
+            told = (await management.get("/totals")).json()
+            assert told["weather"] == {"notify": 1}
+            while told["notifications"]["storm_left"]:
+                await anyio.sleep(0.02)
+                told = (await management.get("/totals")).json()
+            assert told["notifications"]["sent"] == 1
