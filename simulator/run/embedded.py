@@ -28,11 +28,12 @@ class SandboxFailedError(Exception):
 class EmbeddedSandbox:
     """The charging function of a run without a target. `n40` and `management` are its addresses."""
 
-    def __init__(self, profile: Profile, folder: Path) -> None:
+    def __init__(self, profile: Profile, folder: Path, **settings: Any) -> None:
         self._settings: dict[str, Any] = {
             "plan": rating_plan(profile).model_dump(mode="json"),
             "pace": profile.pace if profile.pace is not None else "flat-out",
             "ledger_folder": str(folder),
+            **settings,
         }
         self._errors = folder / "sandbox.stderr"
         self._process: Process | None = None
@@ -86,9 +87,9 @@ class EmbeddedSandbox:
 
 
 @asynccontextmanager
-async def embedded_sandbox(profile: Profile, folder: Path) -> AsyncIterator[EmbeddedSandbox]:
-    """Run a sandbox for the length of the block. Raises SandboxFailedError."""
-    sandbox = EmbeddedSandbox(profile, folder)
+async def embedded_sandbox(profile: Profile, folder: Path, **settings: Any) -> AsyncIterator[EmbeddedSandbox]:
+    """Run a sandbox for the length of the block; `settings` are more fields of its settings. Raises SandboxFailedError."""
+    sandbox = EmbeddedSandbox(profile, folder, **settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sandbox.stop)
         await sandbox.start()
