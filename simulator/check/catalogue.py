@@ -22,6 +22,12 @@ class Case:
     play: Play
 
 
+SUBJECTS: Final = (
+    "create", "update", "release", "event", "answer", "location", "grant", "repeat", "reference", "sequence", "malformed",
+    "missing", "wrong", "problem", "tolerant", "subscriber", "http", "connection", "notify",
+)  # fmt: skip
+"""What the identifiers begin with, in the order in which the cases are run: what others rest on comes first."""
+
 _CASES: Final[dict[str, Case]] = {}
 
 
@@ -38,12 +44,17 @@ def case(identifier: str, title: str, clause: str) -> Callable[[Play], Play]:
 def add_case(identifier: str, title: str, clause: str, play: Play) -> None:
     """Put a case into the catalogue."""
     assert identifier not in _CASES, identifier
+    assert _subject(identifier) in SUBJECTS, identifier
     _CASES[identifier] = Case(id=identifier, title=title, clause=clause, play=play)
 
 
 def catalogue() -> list[Case]:
     """All cases."""
-    return list(_CASES.values())
+    return sorted(_CASES.values(), key=lambda each: SUBJECTS.index(_subject(each.id)))
+
+
+def _subject(identifier: str) -> str:
+    return identifier.partition(".")[0]
 
 
 def selected(patterns: list[str]) -> list[Case]:

@@ -122,7 +122,7 @@ class Heard:
         entries = self.json.get("multipleUnitInformation") or []
         well_formed = isinstance(entries, list) and all(isinstance(each, dict) for each in entries)
         self.must(well_formed, "multipleUnitInformation as an array of objects", str(entries)[:200])
-        return {each.get("ratingGroup", -1): each for each in entries}
+        return {each["ratingGroup"]: each for each in entries if type(each.get("ratingGroup")) is int}
 
     def result(self, group: int) -> str:
         """The result code of a rating group, "" if nothing was said about it."""
@@ -297,11 +297,22 @@ class Smf:
         location = (answer.header(b"location") or b"").decode("latin-1").rstrip("/")
         if "/" not in location:
             return f"{self.settings.collection}/{location}" if location else ""
-        path = urlsplit(location).path
+        path = _path(location)
         return "" if path == self.settings.collection else path
 
     def resolved(self, answer: Heard) -> str:
         """Where Location points to by RFC 3986, as a path at the same authority."""
         location = (answer.header(b"location") or b"").decode("latin-1")
         base = f"{self.settings.target}{self.settings.collection}"
-        return urlsplit(urljoin(base, location)).path
+        try:
+            return _path(urljoin(base, location))
+        except ValueError:
+            return ""
+
+
+def _path(location: str) -> str:
+    """The path of a URI, "" if it is none."""
+    try:
+        return urlsplit(location).path
+    except ValueError:
+        return ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
-import orjson
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
@@ -72,7 +73,7 @@ def _table(cases: Sequence[CaseResult]) -> RenderableType:
 def _what(case: CaseResult) -> Text:
     text = Text(case.title)
     if case.reason:
-        text.append(f": {case.reason}", "yellow")
+        text.append(f": {printable(case.reason)}", "yellow")
     return text
 
 
@@ -95,7 +96,7 @@ def _found(found: Found) -> RenderableType:
     grid.add_column(overflow="fold")
     grid.add_row("clause", Text(found.clause))
     grid.add_row("expected", Text(found.expected))
-    grid.add_row("found", Text(found.found, "bold"))
+    grid.add_row("found", Text(printable(found.found), "bold"))
     return grid
 
 
@@ -112,12 +113,17 @@ def _totals(result: CheckResult) -> Text:
     return text + Text(", ").join(parts)
 
 
+def printable(text: str) -> str:
+    """Text of a peer, without what a terminal would act on."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
 def exchange_text(exchange: Exchange, *, brief: bool = False, width: int = 0) -> str:
     """An exchange as text: `>` is what was sent, `<` what came. `brief` leaves out what is the same in all of them."""
     there, back = ("<", ">") if exchange.from_chf else (">", "<")
     lines = [f"{there} {line}" for line in _message(exchange.headers, exchange.body, brief, width)]
     if exchange.failure:
-        lines.append(f"{back} no answer: {exchange.failure}")
+        lines.append(f"{back} no answer: {printable(exchange.failure)}")
     else:
         answer = exchange.answer_headers or [(b":status", str(exchange.status).encode())]
         lines += [f"{back} {line}" for line in _message(answer, exchange.answer_body, brief, width)]
@@ -127,10 +133,10 @@ def exchange_text(exchange: Exchange, *, brief: bool = False, width: int = 0) ->
 def _message(headers: Sequence[Header], body: bytes, brief: bool, width: int) -> Iterator[str]:
     shown = dict(Exchange(headers=headers, body=b"").document()["request"]["headers"])
     first = [shown.pop(name) for name in (":method", ":path", ":status") if name in shown]
-    yield " ".join(first)
+    yield printable(" ".join(first))
     for name, value in shown.items():
         if not (brief and name in _UNINTERESTING):
-            yield f"{name}: {value}"
+            yield printable(f"{name}: {value}")
     if body:
         yield from _body(body, brief, width)
 
@@ -140,11 +146,9 @@ def _body(body: bytes, brief: bool, width: int) -> Iterator[str]:
     if not brief:
         yield text
         return
-    try:
-        text = orjson.dumps(orjson.loads(body)).decode()
-    except orjson.JSONDecodeError:
-        text = text.replace("\n", " ")
-    lines = textwrap.wrap(text, max(20, width - 2), break_on_hyphens=False) or [""]
+    with suppress(ValueError, RecursionError):
+        text = json.dumps(json.loads(body), ensure_ascii=False)  # with spaces, at which it can be folded
+    lines = textwrap.wrap(printable(text), max(20, width - 2), break_on_hyphens=False) or [""]
     yield from lines[:_MOST_LINES]
     if len(lines) > _MOST_LINES:
         yield f"… ({len(body):,} octets)"

@@ -269,7 +269,11 @@ class Connection:
         stream = self._streams.get(number or 0)
         if stream is not None:
             stream.exchange.answer_headers = [(bytes(name), bytes(value)) for name, value in headers]
-            stream.exchange.status = int(dict(stream.exchange.answer_headers)[b":status"])
+            status = dict(stream.exchange.answer_headers).get(b":status", b"")
+            if not status.isdigit():
+                stream.fail(f"an answer with the status {status!r}")
+            else:
+                stream.exchange.status = int(status)
 
     def _on_data(self, event: DataReceived) -> None:
         number = event.stream_id or 0

@@ -260,7 +260,7 @@ def _of_triggers(triggers: object) -> Iterator[Deviation]:
         yield _wrong(Rule.TRIGGER, "triggers as an array", triggers)
         return
     for trigger in triggers:
-        if not isinstance(trigger, dict) or trigger.get("triggerCategory") not in TRIGGER_CATEGORIES:
+        if not isinstance(trigger, dict) or not _is_one_of(trigger.get("triggerCategory"), TRIGGER_CATEGORIES):
             yield _wrong(Rule.TRIGGER, "a trigger with the category IMMEDIATE_REPORT or DEFERRED_REPORT", trigger)
 
 
@@ -287,7 +287,7 @@ def _of_units(entries: object, asked: Collection[int]) -> Iterator[Deviation]:
 
 def _of_entry(entry: Json, asked: bool) -> Iterator[Deviation]:
     result = entry.get("resultCode", "SUCCESS")
-    if result not in RESULT_CODES:
+    if not _is_one_of(result, RESULT_CODES):
         yield _wrong(Rule.RESULT_CODE, f"resultCode as one of {', '.join(sorted(RESULT_CODES))}", result)
     granted = entry.get("grantedUnit")
     group = entry["ratingGroup"]
@@ -303,7 +303,7 @@ def _of_entry(entry: Json, asked: bool) -> Iterator[Deviation]:
     yield from _of_triggers(entry.get("triggers"))
     if "finalUnitIndication" in entry:
         final = entry["finalUnitIndication"]
-        if not isinstance(final, dict) or final.get("finalUnitAction") not in FINAL_UNIT_ACTIONS:
+        if not isinstance(final, dict) or not _is_one_of(final.get("finalUnitAction"), FINAL_UNIT_ACTIONS):
             yield _wrong(Rule.FINAL_UNIT, "finalUnitAction TERMINATE, REDIRECT or RESTRICT_ACCESS", final)
 
 
@@ -319,6 +319,10 @@ def _of_grant(granted: object) -> Iterator[Deviation]:
     change = granted.get("tariffTimeChange")
     if change is not None and not (isinstance(change, str) and is_date_time(change)):
         yield _wrong(Rule.TIMESTAMP, "tariffTimeChange as DateTime, with a zone", change)
+
+
+def _is_one_of(value: object, values: Collection[str]) -> bool:
+    return isinstance(value, str) and value in values
 
 
 def _is_amount(value: object, limit: int) -> bool:

@@ -12,7 +12,7 @@ from simulator.check.cases import (
     sessions,
     subscribers,
     wrong_messages,
-)  # fmt: skip # isort: skip
+)
 
 __all__ = [
     "answers",

@@ -59,7 +59,9 @@ async def _notified(smf: Smf, kind: str) -> AsyncIterator[tuple[Session, ServerR
 
 
 async def _ask_to_notify(smf: Smf, session: Session, kind: str) -> None:
-    order: dict[str, Any] = {"reference": session.path.rpartition("/")[2], "type": kind}
+    order: dict[str, Any] = {"session": session.path.rpartition("/")[2], "type": kind}
+    if kind == "REAUTHORIZATION":
+        order["rating_groups"] = [smf.groups.data]
     try:
         async with httpx.AsyncClient(timeout=smf.settings.timeout_s, trust_env=False) as client:
             answer = await client.post(f"{smf.settings.management.rstrip('/')}/notify", json=order)
