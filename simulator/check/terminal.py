@@ -146,8 +146,8 @@ def _body(body: bytes, brief: bool, width: int) -> Iterator[str]:
     if not brief:
         yield text
         return
-    with suppress(ValueError, RecursionError):
-        text = json.dumps(json.loads(body), ensure_ascii=False)  # with spaces, at which it can be folded
+    with suppress(ValueError, RecursionError):  # what was shortened is no JSON
+        text = json.dumps(json.loads(text), ensure_ascii=False)  # with spaces, at which it can be folded
     lines = textwrap.wrap(printable(text), max(20, width - 2), break_on_hyphens=False) or [""]
     yield from lines[:_MOST_LINES]
     if len(lines) > _MOST_LINES:

@@ -85,7 +85,6 @@ class Connection:
             SettingCodes.INITIAL_WINDOW_SIZE: window,
         }
         self._h2.local_settings = Settings(client=True, initial_values=announced)
-        self._h2.max_inbound_frame_size = self._h2.local_settings.max_frame_size
         self._streams: dict[int, Stream] = {}
         self._pongs: dict[bytes, asyncio.Future[None]] = {}
         self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

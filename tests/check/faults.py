@@ -182,6 +182,7 @@ def with_body(seen: Seen, reply: Reply) -> Reply:
     return Reply(200, [(b"content-type", b"application/json")], b"{}") if seen.operation == "release" else reply
 
 
+OK = Reply(200, [], b"")
 REPEATED = told(b'"retransmissionIndicator":true')
 BROKE, KNOWN = SETTINGS.broke_subscriber.encode(), SETTINGS.subscriber.encode()
 UNKNOWN = SETTINGS.unknown_subscriber.encode()
@@ -255,6 +256,9 @@ FAULTS: list[tuple[str, Callable[[], Fault]]] = [
     ("repeat.update", lambda: edited(another_grant, when=REPEATED)),
     ("repeat.update", lambda: answered(REPEATED, 400)),
     ("repeat.update.goes_on", lambda: answered(after(REPEATED, to("update")), 400)),
+    ("repeat.update.once", lambda: rewritten(
+        b'"invocationSequenceNumber":1,', b'"invocationSequenceNumber":101,', lambda seen: REPEATED(seen, OK))),
+    ("repeat.event.once", forgetful),
     ("repeat.release", lambda: answered(REPEATED, 500)),
     *((f"repeat.not{name}", one_session) for name in ("", ".connections")),
     # References and sequence numbers

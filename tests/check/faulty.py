@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
@@ -33,6 +34,7 @@ from simulator.config import load_plan
 from simulator.http2 import Header, Server, ServerLimits, ServerRequest, Target
 from simulator.sandbox.answers import Reply
 from simulator.sandbox.chf import Chf, LocationForm
+from simulator.sandbox.totals import account_document
 
 SETTINGS = CheckSettings(target=Target(scheme="http", host="127.0.0.1", port=1), timeout_s=1.0, idle_s=0.05)
 RICH = 10**12
@@ -123,16 +125,25 @@ class FaultyChf:
         reply = self.handle(seen)
         request.respond(reply.status, reply.headers, reply.body)
 
-    # The management API: nothing but POST /notify.
+    # The management API: POST /notify, and GET /accounts/….
 
     async def manage(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
-        order = orjson.loads(await reader.readexactly(length))
-        writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}")
+        order, document = None, b"{}"
+        if head.startswith(b"GET"):
+            account = self.chf.accounts.get(SETTINGS.subscriber)
+            assert account is not None
+            document = orjson.dumps(account_document(account))
+        else:
+            length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+            order = orjson.loads(await reader.readexactly(length))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (len(document), document)
+        )
         await writer.drain()
         writer.close()
-        await self._notify(order)
+        if order is not None:
+            await self._notify(order)
 
     async def _notify(self, order: dict[str, Any]) -> None:
         if order["session"] not in self.uris:
@@ -264,7 +275,7 @@ def without_pongs(octets: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def serving(fault: Fault) -> AsyncIterator[CheckSettings]:
+async def serving(fault: Fault, tls: ssl.SSLContext | None = None) -> AsyncIterator[CheckSettings]:
     """A faulty charging function on loopback."""
     chf = FaultyChf(fault)
     loop = asyncio.get_running_loop()
@@ -275,12 +286,12 @@ async def serving(fault: Fault) -> AsyncIterator[CheckSettings]:
         server = None
     else:
         limits = ServerLimits(max_body_octets=4 << 20, close_timeout_s=0.05)
-        server = await Server.serve(chf.on_request, "127.0.0.1", 0, codec=fault.codec, limits=limits)
+        server = await Server.serve(chf.on_request, "127.0.0.1", 0, tls=tls, codec=fault.codec, limits=limits)
         port, close = server.port, lambda: None
     try:
         yield replace(
             SETTINGS,
-            target=Target(scheme="http", host="127.0.0.1", port=port),
+            target=Target(scheme="https" if tls else "http", host="127.0.0.1", port=port),
             management=f"http://127.0.0.1:{management.sockets[0].getsockname()[1]}",
         )
     finally:

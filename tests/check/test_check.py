@@ -25,12 +25,13 @@ from simulator.check import (
     selected,
 )
 from simulator.check.schemas import MOST_FAULTS
-from simulator.http2 import Target, TargetError
+from simulator.http2 import Target, TargetError, client_tls
 from simulator.n40.conformance import SchemaFault
 from simulator.sandbox.answers import Reply
 from simulator.sandbox.chf import LocationForm
 from tests.check.faulty import SETTINGS, Fault, Seen, core, played, serving
 from tests.check.presets import PRESETS
+from tests.http2.conftest import Certificates
 
 pytestmark = pytest.mark.anyio
 
@@ -160,6 +161,15 @@ async def test_every_session_is_released_when_its_case_is_over() -> None:
 
     await played(Fault(answer=answer), "create", "connection.streams")
     assert ended.requests["release", 204] == ended.requests["create", 201] > 100
+
+
+async def test_it_speaks_tls_with_a_client_certificate(certificates: Certificates) -> None:
+    certificate, key = certificates.client_files
+    tls = client_tls(ca_file=certificates.ca_file, certificate=certificate, key=key)
+    async with serving(Fault(), certificates.server(mutual=True)) as found:
+        result = await run_checks(replace(found, tls=tls), selected(["release", "connection"]))
+    assert result.passed
+    assert result.target.startswith("https://")
 
 
 # -- schemas -------------------------------------------------------------------------------------------------------------

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
-import httpx
 import orjson
 
 from simulator.check.catalogue import case
+from simulator.check.management import order_notification
 from simulator.check.messages import Json, ask, used
 from simulator.check.smf import Session, Smf
 from simulator.check.verdicts import DeviationError, Exchange, Found, NotSupportedError
@@ -42,7 +41,7 @@ async def _notified(smf: Smf, kind: str) -> AsyncIterator[tuple[Session, ServerR
     try:
         uri = f"http://{smf.settings.notify_host}:{server.port}/n40/{smf.messages.number()}"
         session = await smf.open(ask(smf.groups.data), notifyUri=uri)
-        await _ask_to_notify(smf, session, kind)
+        await order_notification(smf.settings, session.path.rpartition("/")[2], kind)
         async with asyncio.timeout(smf.settings.timeout_s):
             request = await listener.came.get()
         came = Exchange(headers=request.headers, body=request.body, status=204, from_chf=True)
@@ -56,19 +55,6 @@ async def _notified(smf: Smf, kind: str) -> AsyncIterator[tuple[Session, ServerR
         ) from None
     finally:
         await server.aclose()
-
-
-async def _ask_to_notify(smf: Smf, session: Session, kind: str) -> None:
-    order: dict[str, Any] = {"session": session.path.rpartition("/")[2], "type": kind}
-    if kind == "REAUTHORIZATION":
-        order["rating_groups"] = [smf.groups.data]
-    try:
-        async with httpx.AsyncClient(timeout=smf.settings.timeout_s, trust_env=False) as client:
-            answer = await client.post(f"{smf.settings.management.rstrip('/')}/notify", json=order)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise NotSupportedError(f"the management API cannot be asked: {error}") from None
-    if not answer.is_success:
-        raise NotSupportedError(f"the management API answered {answer.status_code} to /notify")
 
 
 def _must(came: Exchange, holds: bool, expected: str, found: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from simulator.check.catalogue import case
+from simulator.check.management import units_used
 from simulator.check.messages import MB, Json, ask, used
 from simulator.check.smf import Heard, Smf
 
@@ -92,6 +93,33 @@ async def _event(smf: Smf) -> None:
     first.must_be_supported()
     first.must_be(201)
     _must_be_the_same(first, await smf.create(message | AGAIN))
+
+
+@case("repeat.update.once", "The usage in a repeated Update is debited once", REPEAT)
+async def _update_once(smf: Smf) -> None:
+    session = await smf.data_session()
+    message = session.report(used(smf.groups.data, totalVolume=MB, then={}))
+    before = await units_used(smf.settings, smf.settings.subscriber)
+    (await smf.send(f"{session.path}/update", message)).must_be(200)
+    once = await units_used(smf.settings, smf.settings.subscriber)
+    answer = await smf.send(f"{session.path}/update", message | AGAIN)
+    await _must_be_debited_once(smf, answer, before, once)
+
+
+@case("repeat.event.once", "A repeated one-time event is debited once", REPEAT)
+async def _event_once(smf: Smf) -> None:
+    message = smf.messages.event("IEC", ask(smf.groups.sms, serviceSpecificUnits=1))
+    before = await units_used(smf.settings, smf.settings.subscriber)
+    answer = await smf.create(message)
+    answer.must_be_supported()
+    once = await units_used(smf.settings, smf.settings.subscriber)
+    await _must_be_debited_once(smf, await smf.create(message | AGAIN), before, once)
+
+
+async def _must_be_debited_once(smf: Smf, answer: Heard, before: dict[str, int], once: dict[str, int]) -> None:
+    answer.must(before != once, "a debit for the first request", "none")
+    now = await units_used(smf.settings, smf.settings.subscriber)
+    answer.must(now == once, f"nothing debited for the repeat: {once}", str(now))
 
 
 @case("repeat.not", "Two Creates of one subscriber that are no repeats open two sessions", "TS 32.290 5.3.2")
