@@ -9,7 +9,7 @@ from simulator.check.smf import Smf
 from simulator.n40.conformance import Rule
 from simulator.n40.request import Operation
 
-EVENT = "TS 32.290 5.3.2.4; TS 32.291 5.2.2.2"
+EVENT = "TS 32.290 5.3; TS 32.291 5.2.2.2"
 
 
 @case("event.iec", "A short message charged at once (IEC)", EVENT)
@@ -35,7 +35,7 @@ async def _pec(smf: Smf) -> None:
     answer.must_be(201)
 
 
-@case("event.ecur", "A short message with a reservation (ECUR): Create and Release", "TS 32.290 5.3.2.3")
+@case("event.ecur", "A short message with a reservation (ECUR): Create and Release", "TS 32.290 5.3")
 async def _ecur(smf: Smf) -> None:
     sms = smf.messages.sms()
     session = await opened(smf, smf.messages.request(0, [ask(smf.groups.sms, serviceSpecificUnits=1)], **sms))
@@ -59,7 +59,7 @@ async def _location(smf: Smf) -> None:
     answer.must_keep([Rule.LOCATION_MISSING, Rule.LOCATION_REFERENCE], Operation.EVENT, 0)
 
 
-@case("event.no_session", "A one-time event leaves no session: its Update is refused", "TS 32.290 5.3.2.4")
+@case("event.no_session", "A one-time event leaves no session: its Update is refused", "TS 32.290 5.3")
 async def _no_session(smf: Smf) -> None:
     answer = await smf.create(smf.messages.event("IEC", ask(smf.groups.sms, serviceSpecificUnits=1)))
     answer.must_be_supported()

@@ -8,7 +8,7 @@ from simulator.check.smf import Heard, Smf
 from simulator.n40.conformance import UINT64, Rule
 from simulator.n40.request import Operation
 
-GRANT = "TS 32.290 5.4.2"
+GRANT = "TS 32.290 5.4 (quota management)"
 RESULT = "TS 32.291 6.1.6.3.14 (ResultCode), 6.1.7.3"
 
 
@@ -93,7 +93,9 @@ async def _largest(smf: Smf) -> None:
         answer.granted(smf.groups.data, "totalVolume")
 
 
-@case("grant.given_back", "What a released session was granted can be granted again", "TS 32.290 5.4.3")
+@case(
+    "grant.given_back", "What a released session was granted can be granted again", "TS 32.290 5.4 (quota management)"
+)
 async def _given_back(smf: Smf) -> None:
     for _ in range(3):
         session = await smf.open(ask(smf.groups.data, totalVolume=1000 * MB))

@@ -132,7 +132,9 @@ async def _operation(smf: Smf) -> None:
 
 
 @case(
-    "http.body.groups", "A Create with 64 rating groups: each that asks has at most one answer", "TS 32.291 6.1.6.2.1.1"
+    "http.body.groups",
+    "A Create with 64 rating groups: each that asks has at most one answer",
+    "TS 32.291 6.1.6.2 (ChargingDataRequest)",
 )
 async def _groups(smf: Smf) -> None:
     groups = [smf.groups.data, *range(smf.groups.unknown, smf.groups.unknown + 63)]

@@ -9,7 +9,7 @@ from simulator.check.management import units_used
 from simulator.check.messages import MB, Json, ask, used
 from simulator.check.smf import Heard, Smf
 
-REPEAT = "TS 32.290 5.3.2 (retransmission); TS 32.291 6.1.6.2.1.1 (retransmissionIndicator)"
+REPEAT = "TS 32.290 5.3 (retransmission); TS 32.291 6.1.6.2 (retransmissionIndicator)"
 AGAIN: Json = {"retransmissionIndicator": True}
 
 
@@ -122,7 +122,7 @@ async def _must_be_debited_once(smf: Smf, answer: Heard, before: dict[str, int],
     answer.must(now == once, f"nothing debited for the repeat: {once}", str(now))
 
 
-@case("repeat.not", "Two Creates of one subscriber that are no repeats open two sessions", "TS 32.290 5.3.2")
+@case("repeat.not", "Two Creates of one subscriber that are no repeats open two sessions", "TS 32.290 5.3")
 async def _not(smf: Smf) -> None:
     first, second = await _both(smf, [smf.messages.create(ask(smf.groups.data)) for _ in range(2)])
     second.must(smf.path_of(first) != smf.path_of(second), "a reference of its own", smf.path_of(second))

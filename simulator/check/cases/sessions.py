@@ -52,7 +52,11 @@ async def _eutra_smf(smf: Smf) -> None:
     await opened(smf, smf.messages.create(ask(smf.groups.data), pDUSessionChargingInformation=session))
 
 
-@case("create.data.without_usage", "A Create without multipleUnitUsage is a Create", "TS 32.291 6.1.6.2.1.1 (Oc)")
+@case(
+    "create.data.without_usage",
+    "A Create without multipleUnitUsage is a Create",
+    "TS 32.291 6.1.6.2 (ChargingDataRequest)",
+)
 async def _without_usage(smf: Smf) -> None:
     session = smf.messages.minimal_session()
     message = smf.messages.request(0, None, pDUSessionChargingInformation=session)

@@ -203,9 +203,7 @@ for _name, (_rules, _title) in _OF_PROBLEMS.items():
     _add_problem(_name, _rules, _title)
 
 
-@case(
-    "problem.invalid_params", "invalidParams name the member, where they are there", "TS 29.571 5.2.4.1 (InvalidParam)"
-)
+@case("problem.invalid_params", "invalidParams name the member, where they are there", "TS 29.571 5.2.4 (InvalidParam)")
 async def _invalid_params(smf: Smf) -> None:
     answer = await _refusal(smf)
     told = answer.json.get("invalidParams", [{"param": ""}])
