@@ -1,4 +1,4 @@
-"""`smfleet check`: its options. The work is in `checking`, which is imported by the call, so that `smfleet run` starts as fast."""
+"""`smfleet check`: its options. The work is in `checking`, imported by the call, so that other commands start as fast."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_command(
     ] = None,
     plmn: Annotated[str, typer.Option(help="Home network, MCC-MNC.")] = "001-01",
     management: Annotated[
-        str | None, typer.Option(metavar="URL", help="Management API that makes the CHF notify (POST /notify).")
+        str | None, typer.Option(metavar="URL", help="Management API, as the sandbox has one: notify, balances.")
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds for one exchange.")] = 5.0,
     idle: Annotated[

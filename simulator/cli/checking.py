@@ -72,6 +72,7 @@ def settings(
     idle_s: float,
 ) -> CheckSettings:
     """What was asked for. Raises RunError or ConfigError."""
+    named: dict[str, Any] = {name: given for name, given in subscribers.items() if given is not None}
     return CheckSettings(
         target=_target(target),
         token=token,
@@ -81,7 +82,7 @@ def settings(
         timeout_s=timeout_s,
         idle_s=idle_s,
         **_plmn(plmn),
-        **{name: given for name, given in subscribers.items() if given is not None},
+        **named,
     )
 
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from simulator.check import catalogue
+from tests.check.faulty import SETTINGS
 from tests.cli.test_commands import Shell, smfleet_command
 
 __all__ = ["smfleet_command"]
@@ -56,6 +57,12 @@ def test_the_list_needs_no_charging_function(smfleet_command: Shell) -> None:
     some = smfleet_command("check", "--list", "--case", "release.*")
     assert "release.status" in some.out
     assert "create.data" not in some.out
+
+
+def test_the_help_names_the_subscribers_that_are_used(smfleet_command: Shell) -> None:
+    shown = smfleet_command("check", "--help").out
+    for subscriber in (SETTINGS.subscriber, SETTINGS.unknown_subscriber, SETTINGS.broke_subscriber):
+        assert subscriber in shown
 
 
 def free_port() -> int:
