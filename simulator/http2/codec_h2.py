@@ -315,6 +315,11 @@ class H2Server(_H2Codec):
             self._open.discard(stream_id)
         return True
 
+    def _on_goaway(self, event: ConnectionTerminated, out: list[Event]) -> None:
+        """The last stream that a client names is one of ours, and we open none: its own go on (RFC 9113 6.8)."""
+        code = int(event.error_code or 0)
+        out.append(GoingAway(event.last_stream_id or 0, code, goaway_detail(code, event.additional_data or b"")))
+
     def _forget(self, stream_id: int) -> None:
         super()._forget(stream_id)
         self._requests.pop(stream_id, None)

@@ -28,7 +28,7 @@ class SandboxFailedError(Exception):
 class EmbeddedSandbox:
     """The charging function of a run without a target. `n40` and `management` are its addresses, `endpoints` all of N40's."""
 
-    def __init__(self, profile: Profile, folder: Path, seed: int = 1) -> None:
+    def __init__(self, profile: Profile, folder: Path, seed: int = 1, **settings: Any) -> None:
         self._settings: dict[str, Any] = {
             "plan": rating_plan(profile).model_dump(mode="json"),
             "pace": profile.pace if profile.pace is not None else "flat-out",
@@ -36,6 +36,7 @@ class EmbeddedSandbox:
             "seed": seed,
             "starts_at_once": False,
             **profile.sandbox.model_dump(mode="json", include={"endpoints", "stores", "servers", "quirks", "faults"}),
+            **settings,
         }
         self._t0: int | None = None
         self._errors = folder / "sandbox.stderr"
@@ -100,9 +101,11 @@ class EmbeddedSandbox:
 
 
 @asynccontextmanager
-async def embedded_sandbox(profile: Profile, folder: Path, seed: int = 1) -> AsyncIterator[EmbeddedSandbox]:
-    """Run a sandbox for the length of the block. Raises SandboxFailedError."""
-    sandbox = EmbeddedSandbox(profile, folder, seed)
+async def embedded_sandbox(
+    profile: Profile, folder: Path, seed: int = 1, **settings: Any
+) -> AsyncIterator[EmbeddedSandbox]:
+    """Run a sandbox for the length of the block; `settings` are more fields of its settings. Raises SandboxFailedError."""
+    sandbox = EmbeddedSandbox(profile, folder, seed, **settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(sandbox.stop)
         await sandbox.start()
