@@ -39,6 +39,10 @@ def check_command(
         str | None,
         typer.Option(metavar="LIST", help="data=300, data2=310, voice=100, sms=200, unknown=999999, or some of them."),
     ] = None,
+    quirks: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The sandbox mimics a CHF of the field: sigscale, free5gc, totogi."),
+    ] = None,
     plmn: Annotated[str, typer.Option(help="Home network, MCC-MNC.")] = "001-01",
     management: Annotated[
         str | None, typer.Option(metavar="URL", help="Management API, as the sandbox has one: notify, balances.")
@@ -79,5 +83,8 @@ def check_command(
         idle_s=idle,
     )
     settings = checking.secured(settings, ca_file=ca_file, certificate=certificate, key=key, insecure=insecure)
-    passed = checking.check(settings, chosen, embedded=target is None, json_file=json_file, junit_file=junit_file)
+    mimics = checking.mimicked(quirks, embedded=target is None)
+    passed = checking.check(
+        settings, chosen, embedded=target is None, mimics=mimics, json_file=json_file, junit_file=junit_file
+    )
     raise typer.Exit(0 if passed else DEVIATION)

@@ -31,7 +31,7 @@ from simulator.check import (
     run_checks,
     selected,
 )
-from simulator.config import load_profile
+from simulator.config import QUIRKS, load_profile
 from simulator.config.errors import did_you_mean
 from simulator.config.openapi import load_schemas
 from simulator.http2 import Target, TargetError, client_tls
@@ -87,15 +87,30 @@ def settings(
 
 
 def check(
-    settings: CheckSettings, cases: list[Case], *, embedded: bool, json_file: Path | None, junit_file: Path | None
+    settings: CheckSettings,
+    cases: list[Case],
+    *,
+    embedded: bool,
+    mimics: str | None,
+    json_file: Path | None,
+    junit_file: Path | None,
 ) -> bool:
     """Run the cases, print and write what came; whether there was no deviation. Raises RunError."""
-    result = anyio.run(_checked, settings, cases, embedded)
+    result = anyio.run(_checked, settings, cases, embedded, mimics)
     with suppress(OSError):
         Console().print(render(result))
     _write(json_file, "--json", orjson.dumps(as_json(result), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
     _write(junit_file, "--junit", as_junit(result))
     return result.passed
+
+
+def mimicked(quirks: str | None, *, embedded: bool) -> str | None:
+    """The preset that the sandbox is to mimic. Raises RunError."""
+    if quirks is not None and not embedded:
+        raise RunError("--quirks: only the embedded sandbox mimics another CHF, and --target names one")
+    if quirks is not None and quirks not in QUIRKS:
+        raise RunError(f'--quirks: no "{quirks}"{did_you_mean(quirks, QUIRKS)}')
+    return quirks
 
 
 def _target(url: str | None) -> Target:
@@ -164,7 +179,7 @@ def secured(settings: CheckSettings, *, insecure: bool, **files: Path | None) ->
         raise RunError(str(error)) from None
 
 
-async def _checked(settings: CheckSettings, cases: list[Case], embedded: bool) -> CheckResult:
+async def _checked(settings: CheckSettings, cases: list[Case], embedded: bool, mimics: str | None) -> CheckResult:
     console = Console(stderr=True)
     with console.status("") as status:
 
@@ -174,18 +189,19 @@ async def _checked(settings: CheckSettings, cases: list[Case], embedded: bool) -
         try:
             if not embedded:
                 return await run_checks(settings, cases, show)
-            async with _sandbox(settings) as found:
+            async with _sandbox(settings, mimics) as found:
                 return await run_checks(found, cases, show)
         except (TargetError, SandboxFailedError) as error:
             raise RunError(str(error)) from None
 
 
 @asynccontextmanager
-async def _sandbox(settings: CheckSettings) -> AsyncIterator[CheckSettings]:
-    """A sandbox that knows the subscribers of the check and no others, and answers Location by the book."""
+async def _sandbox(settings: CheckSettings, mimics: str | None) -> AsyncIterator[CheckSettings]:
+    """A sandbox that knows the subscribers of the check and no others, and answers by the book unless it is to mimic a CHF."""
     profile = load_profile("demo", ["pace=1x", "sandbox.unknown_subscriber=reject"])
     with tempfile.TemporaryDirectory(prefix="smfleet-check-") as folder:
-        async with embedded_sandbox(profile, Path(folder), location="absolute") as sandbox:
+        quirks: dict[str, Any] = {} if mimics is None else {"quirks": mimics}
+        async with embedded_sandbox(profile, Path(folder), **quirks) as sandbox:
             await _open_accounts(sandbox.management, settings)
             yield replace(settings, target=Target.parse(sandbox.n40), management=sandbox.management)
 

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import orjson
 import typer
+from pydantic_core import PydanticCustomError
 
 from simulator.cli.observers import LiveObserver, PatientConsole
+from simulator.config.quantities import SHARE
 from simulator.report.terminal import render
 from simulator.run import run
 from simulator.run.options import Observer, RunError, Silence
@@ -47,6 +49,12 @@ def run_command(
     certificate: Annotated[Path | None, typer.Option(help="Client certificate (PEM) for mutual TLS.")] = None,
     key: Annotated[Path | None, typer.Option(help="Key of the client certificate.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the CHF's certificate.")] = False,
+    conformance: Annotated[
+        str | None, typer.Option(metavar="SHARE", help="Check this share of the answers against the book: 1%.")
+    ] = None,
+    openapi: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="With --conformance: by your copy of the 3GPP OpenAPI files too.")
+    ] = None,
     codec: Annotated[str, typer.Option(help="HTTP/2 codec: ngh2 (fast) or h2 (portable).")] = "ngh2",
 ) -> None:
     """Run a profile against your CHF, or against the embedded sandbox."""
@@ -71,6 +79,8 @@ def run_command(
         key=key,
         insecure=insecure,
         codec=codec,
+        conformance=_share(conformance, openapi),
+        openapi=openapi,
         handle_signals=True,
         observer=observer,
     )
@@ -91,6 +101,16 @@ def run_command(
         except OSError as error:
             raise RunError(f"--summary-json {summary_json}: {error.strerror}") from None
     raise typer.Exit(result.exit_code)
+
+
+def _share(conformance: str | None, openapi: Path | None) -> float:
+    """The share of answers to check; where files are given, 1 % by default."""
+    if conformance is None:
+        return 0.0 if openapi is None else 0.01
+    try:
+        return float(SHARE.parse(conformance))
+    except PydanticCustomError as error:
+        raise RunError(f"--conformance: {error.message()}") from None
 
 
 def _write_all(octets: bytes) -> None:

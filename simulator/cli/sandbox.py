@@ -26,7 +26,7 @@ def sandbox_command(
     pace: Annotated[
         str, typer.Option(help="How fast session time passes for idle sessions: 1x, 60x, flat-out.")
     ] = "1x",
-    location: Annotated[LocationForm, typer.Option(help="How Location names a session.")] = LocationForm.PATH,
+    location: Annotated[LocationForm, typer.Option(help="How Location names a session.")] = LocationForm.ABSOLUTE,
     certificate: Annotated[Path | None, typer.Option(help="Certificate (PEM): N40 over TLS.")] = None,
     key: Annotated[Path | None, typer.Option(help="Key of the certificate.")] = None,
     client_ca: Annotated[Path | None, typer.Option(help="Ask clients for a certificate of this CA.")] = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from simulator.config import Profile
 from simulator.config.headers import Headers
 from simulator.fleet.chfs import Chfs
+from simulator.fleet.conformance import ConformanceSample
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.fleet.pace import Pace
 from simulator.fleet.series import Series
@@ -59,6 +60,7 @@ class Dispatch:
         transmit: Transmit,
         epoch: int,
         tokens: Tokens | None,
+        sample: ConformanceSample | None,
     ) -> None:
         self._fleet = fleet
         self._chfs = chfs
@@ -75,6 +77,7 @@ class Dispatch:
             marks_repeats=message_form(profile).marks_repeats,
         )
         self._tokens = tokens
+        self._sample = sample
         self._rebase = profile.dialect.location != "uri"  # of Location only the path is kept
         self._gzip = profile.gzip
         self._sbi = sbi_headers(profile)
@@ -181,8 +184,10 @@ class Dispatch:
             elif name == b"3gpp-sbi-oci":
                 self._on_overload(live, value, now)
         answer = read_answer(request.operation, result.status, location, result.body)
-        if self._rebase:
-            answer.origin = None
+        if answer.origin is not None and (self._rebase or answer.origin == self._chfs.all[live.chf].origin):
+            answer.origin = None  # where the session is anyway
+        if self._sample is not None:
+            self._sample.look(request, result.status, result.headers, result.body)
         if answer.action is _FAILURE and self._comes_again(live, request, exchange, result, now):
             return
         chf = self._chfs.all[live.chf]

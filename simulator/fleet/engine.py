@@ -13,8 +13,10 @@ from io import FileIO
 from pathlib import Path
 
 from simulator.config import Profile
+from simulator.config.openapi import load_schemas
 from simulator.config.security import NoAuthentication
 from simulator.fleet.chfs import Destination
+from simulator.fleet.conformance import ConformanceSample
 from simulator.fleet.connections import FleetConnections
 from simulator.fleet.draws import seed_key, session_key
 from simulator.fleet.fleet import Fleet, Share
@@ -73,6 +75,7 @@ class Engine:
             raise ValueError("targets: all CHFs need the same path, because a session keeps its path when it moves")
         if any(target.scheme == "https" for target, _ in targets):
             self._tls()  # what is wrong with it is said now
+        self._schema = None if command.openapi is None else load_schemas(Path(command.openapi))
         seed = seed_key(command.seed)
         self._key = session_key(seed, command.worker, command.workers)
         self._connections = FleetConnections(
@@ -170,6 +173,7 @@ class Engine:
             tell=self._on_event,
             functions=self._functions,
             tokens=self._tokens,
+            sample=self._sample(self.recorder),
         )
         self._t0 = t0
         self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load
@@ -186,6 +190,14 @@ class Engine:
             self._finish()  # no session of the run is this worker's
         else:
             self._wake(self._fleet.next_deadline())
+
+    def _sample(self, recorder: Recorder) -> ConformanceSample | None:
+        command = self._command
+        return (
+            ConformanceSample(command.conformance, self._schema, recorder, self._on_event)
+            if command.conformance
+            else None
+        )
 
     def _write_record(self, lines: bytes) -> None:
         """All of it, though the system may take it in pieces. Without its books an engine cannot go on."""

@@ -16,6 +16,7 @@ from simulator.config import Profile
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet.books import Books
 from simulator.fleet.chfs import Chf, Chfs, Destination
+from simulator.fleet.conformance import ConformanceSample
 from simulator.fleet.dispatch import Dispatch, Transmit
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, timestamps
@@ -54,7 +55,7 @@ class Fleet:
     """One worker's devices. `epoch` is the UTC time in ns at `t0`; for `wake` and `awake_until` see `Schedule`.
 
     `on_finished` is called when nothing is open and nothing will start any more. `functions` are the network functions of this
-    worker, made for it by default, `tokens` theirs.
+    worker, made for it by default, `tokens` theirs; `sample` looks at some of the answers.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Fleet:
         tell: Tell = _say_nothing,
         functions: dict[str, list[NetworkFunction]] | None = None,
         tokens: Tokens | None = None,
+        sample: ConformanceSample | None = None,
     ) -> None:
         self.profile = profile
         self.pace = Pace(t0, profile.pace)
@@ -118,6 +120,7 @@ class Fleet:
             transmit=transmit,
             epoch=epoch,
             tokens=tokens,
+            sample=sample,
         )
         self.abandoned = 0
         """Sessions that were left open at the CHF."""

@@ -43,6 +43,7 @@ class Configure(Message):
     priority, `records` is the file for audit records.
 
     `profile` is the checked profile as JSON. TLS: `ca_file`, `certificate` and `key` are paths.
+    `conformance` is the share of answers that is checked, by the OpenAPI files in the folder `openapi` too, if there is one.
     """
 
     TYPE: ClassVar[str] = "configure"
@@ -59,6 +60,8 @@ class Configure(Message):
     certificate: str | None = None
     key: str | None = None
     insecure: bool = False
+    conformance: float = 0.0
+    openapi: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,7 +141,12 @@ def _read_success(operation: Operation, status: int, location: bytes | None, bod
     sequence = success.invocationSequenceNumber
     if sequence is not None:
         answer.sequence = sequence if type(sequence) is int and 0 <= sequence < 1 << 32 else -1
-    if success.about_the_session:
+    if (
+        result is not None
+        or success.sessionFailover is not None
+        or success.triggers is not None
+        or success.pDUSessionChargingInformation is not None
+    ):
         answer.settings = success
     groups = success.multipleUnitInformation
     if groups:

@@ -124,16 +124,6 @@ class Success(msgspec.Struct, frozen=True, gc=False):
     triggers: list[TriggerAnswer] | None = None
     pDUSessionChargingInformation: PduSessionAnswer | None = None  # noqa: N815
 
-    @property
-    def about_the_session(self) -> bool:
-        """Whether it says something about the session as a whole; most answers do not."""
-        return not (
-            self.invocationResult is None
-            and self.sessionFailover is None
-            and self.triggers is None
-            and self.pDUSessionChargingInformation is None
-        )
-
 
 decode_success: Final = msgspec.json.Decoder(Success).decode
 """Raises msgspec.DecodeError, and UnicodeDecodeError for a body that is not UTF-8."""

@@ -12,6 +12,7 @@ from typing import Final
 from simulator.n40.conditions import USUAL, Conditions
 from simulator.n40.identities import IDENTITY, Identity
 from simulator.n40.request import Operation
+from simulator.n40.services import PduSession
 from simulator.n40.template import Document, Slot, Template, compile_template
 from simulator.n40.wording import Wording
 
@@ -110,7 +111,7 @@ class SessionMessages(UnitReports):
 
     __slots__ = (
         "_create", "_five_qi", "_information", "_pick_create", "_pick_information", "_pick_release", "_pick_update", "_release",
-        "_update", "_variants",
+        "_update", "_variants", "updates_tell_start",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +125,7 @@ class SessionMessages(UnitReports):
         self._variants[conditions] = self
         self.identify = wording.identify[conditions.rat or wording.service.rat]
         self._create, self._pick_create = _compiled(wording.document(Operation.CREATE, conditions), SESSION)
+        self.updates_tell_start = not isinstance(wording.service, PduSession)
         self._update, self._pick_update = _compiled(wording.document(Operation.UPDATE, conditions), SESSION)
         self._release, self._pick_release = _compiled(wording.document(Operation.RELEASE, conditions), SESSION)
         container = wording.service.container(conditions) if wording.form.full_containers else None

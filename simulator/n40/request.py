@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import orjson
+
 
 class Operation(StrEnum):
     """What a request does at the CHF (TS 32.290 6.2); `EVENT` is a Create with oneTimeEvent."""
@@ -47,3 +49,9 @@ class Request:
 
     def __repr__(self) -> str:
         return f"Request({self.operation} {self.sequence} {self.path.decode()} due={self.due})"
+
+
+def asked_for(body: bytes) -> list[int]:
+    """The rating groups for which a request has a requestedUnit."""
+    usages = orjson.loads(body).get("multipleUnitUsage", ())
+    return [usage["ratingGroup"] for usage in usages if "requestedUnit" in usage]

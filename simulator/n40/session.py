@@ -11,11 +11,11 @@ from simulator.n40.circumstances import Circumstances, volume_used
 from simulator.n40.conditions import Conditions
 from simulator.n40.failure import HANDLINGS, MAX_CONTINUED, NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER, NS_PER_S
-from simulator.n40.grants import GroupAnswer, Success
+from simulator.n40.grants import Success
 from simulator.n40.identities import Identity
 from simulator.n40.messages import SessionMessages
 from simulator.n40.rating_group import RatingGroup, State
-from simulator.n40.request import Operation, Request
+from simulator.n40.request import Operation, Request, asked_for
 from simulator.n40.timestamps import Timestamps
 from simulator.n40.triggers import GROUP_TRIGGERS, SESSION_TRIGGERS, TriggerSet
 from simulator.n40.usage_record import End, UsageRecord
@@ -342,7 +342,7 @@ class ChargingSession:
             self._take_reference(answer)
         if answer.settings is not None:
             self._take_settings(answer.settings, now)
-        self._watch_promises(request, answer)
+        answered = 0
         for group in self.groups:
             group.acknowledged += group.pending
             group.pending = group.pending_busy = 0
@@ -352,7 +352,10 @@ class ChargingSession:
             if group.asked:
                 group.asked = False
                 if group.state is not _STOPPED:
-                    self._apply(group, answer, request, now)
+                    answered += self._apply(group, answer, request, now)
+        number = answer.sequence
+        if answered != len(answer.groups) or (number is not None and number != request.sequence):
+            self._watch_promises(request, answer)
         if request.operation is _RELEASE:
             self._finish(self.verdict or End.COMPLETED)
         elif answer.outcome is not _OK:
@@ -387,44 +390,48 @@ class ChargingSession:
 
     def _watch_promises(self, request: Request, answer: ChargingAnswer) -> None:
         """Note a grant that nobody asked for, and an answer to another question."""
-        if answer.sequence is not None and answer.sequence != request.sequence:
+        number = answer.sequence
+        if number is not None and number != request.sequence:
             answer.broken = WRONG_SEQUENCE
+        asked = asked_for(request.body)
         for information in answer.groups:
-            if information.grantedUnit is not None:
+            if information.grantedUnit is not None and information.ratingGroup not in asked:
+                answer.broken = GRANT_NOT_ASKED_FOR
                 for group in self.groups:
-                    if group.spec.rating_group == information.ratingGroup:
-                        if not group.asked:
-                            answer.broken = GRANT_AFTER_FINAL if group.state is _STOPPED else GRANT_NOT_ASKED_FOR
-                        break
-                else:
-                    answer.broken = GRANT_NOT_ASKED_FOR
+                    if group.state is _STOPPED and group.spec.rating_group == information.ratingGroup:
+                        answer.broken = GRANT_AFTER_FINAL
 
-    def _apply(self, group: RatingGroup, answer: ChargingAnswer, request: Request, now: int) -> None:
-        """Give the group what was answered for it; where nothing was, ask again, at once only after a Create."""
+    def _apply(self, group: RatingGroup, answer: ChargingAnswer, request: Request, now: int) -> int:
+        """Give the group what was answered for it; where nothing was, ask again, at once only after a Create.
+
+        Return how many of the answer's entries were for it, 1 or 0.
+        """
         group.asks = False
         group.trigger = None
+        number = group.spec.rating_group
         for information in answer.groups:
-            if information.ratingGroup == group.spec.rating_group:
+            if information.ratingGroup == number:
                 group.on_grant(information, now, self.context.retry_after)
                 if information.triggers is not None:
                     group.arm(self.context.group_triggers.answered(information.triggers), now)
-                self._take_timers(group, information, now)
-                return
+                units = information.grantedUnit
+                if units is not None and units.tariffTimeChange is not None:
+                    self._change_tariff(group, units.tariffTimeChange, now)
+                if self.circumstances is not None and self.circumstances.inactivity:
+                    group.limit_silence(self.circumstances.inactivity)
+                if group.forced:
+                    group.forced = False
+                    group.reauthorise()
+                return 1
         group.drop_quota(State.WITHOUT)
         # Some CHFs grant nothing on Create: the first Update asks.
         group.expires_at = now if request.operation is _CREATE else now + self.context.retry_after
+        return 0
 
-    def _take_timers(self, group: RatingGroup, information: GroupAnswer, now: int) -> None:
-        units = information.grantedUnit
-        if units is not None and units.tariffTimeChange is not None:
-            moment = self.context.timestamps.moment_of(units.tariffTimeChange)
-            if moment is not None:
-                group.change_tariff(moment, now)
-        if self.circumstances is not None and self.circumstances.inactivity:
-            group.limit_silence(self.circumstances.inactivity)
-        if group.forced:
-            group.forced = False
-            group.reauthorise()
+    def _change_tariff(self, group: RatingGroup, text: str, now: int) -> None:
+        moment = self.context.timestamps.moment_of(text)
+        if moment is not None:
+            group.change_tariff(moment, now)
 
     def _stop_group(self, rating_group: int, code: str) -> None:
         for group in self.groups:
@@ -657,7 +664,7 @@ class ChargingSession:
                 group.asks = True
             if group.trigger is not None or (group.split is not None and group.split.closed):
                 units.append(self._report(group, group.trigger, stamp, now, who, messages))
-        started = context.timestamps.stamp(self.started)
+        started = context.timestamps.stamp(self.started) if messages.updates_tell_start else b""
         body = messages.update(who, self.charging_id, stamp, self.sequence, fired, b",".join(units), started)
         self._send(_UPDATE, now, self._address() + b"/update", body)
 

@@ -85,6 +85,7 @@ def _measured(totals: Totals) -> Json:
             for status, count in run.counts_by("notifies", 1, kind).items()
         },
         "tokens": run.counts_by("tokens", 0),
+        "conformance": {"checked": run.count("conformance", "checked"), "deviations": run.counts_by("deviations", 0)},
         "answers_followed": run.counts_by("answers_followed", 0),
         "connections": _connections(totals),
         "phases_s": {str(phase): round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},

@@ -158,6 +158,10 @@ def _lines(summary: Json) -> Iterator[tuple[str, Text]]:
         yield "causes", Text(words.listed(summary["causes"]), "yellow")
     if summary["promises_broken"]:
         yield "promises broken", Text(words.listed(summary["promises_broken"]), "bold red")
+    if summary["conformance"]["checked"]:
+        yield "conformance", _conformance(summary["conformance"])
+    if summary["tokens"]:
+        yield "tokens", Text(words.listed(summary["tokens"]))
     if summary["notifies"]:
         yield "notifies", Text(words.listed(summary["notifies"]))
     if len(summary["chfs"]) > 1:
@@ -192,6 +196,13 @@ def _sessions(sessions: Json, arrivals: Json) -> Text:
     if sessions["open_at_end"]:
         text.append(f", {words.count(sessions['open_at_end'])} left open", style="yellow")
     return text
+
+
+def _conformance(conformance: Json) -> Text:
+    checked, deviations = words.count(conformance["checked"]), conformance["deviations"]
+    if not deviations:
+        return Text(f"{checked} answers checked, no deviation", "green")
+    return Text(f"{checked} answers checked: {words.listed(deviations)}", "yellow")
 
 
 def _chf(chf: Json) -> Text:

@@ -26,6 +26,8 @@ def run(
     key: str | Path | None = None,
     insecure: bool = False,
     codec: str = "ngh2",
+    conformance: float = 0.0,
+    openapi: str | Path | None = None,
     handle_signals: bool = False,
     observer: Observer | None = None,
 ) -> Result:
@@ -34,6 +36,7 @@ def run(
     `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and `duration` is one of
     them (neither changes a checked profile). `target` is the API root of the CHF (`http://host:port` speaks HTTP/2 with prior
     knowledge, `https://` negotiates it), or those of several in order of priority; without one the embedded sandbox is charged.
+    `conformance` (0 to 1) is the share of answers that is checked against the book, and by your OpenAPI files in `openapi`.
     Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where the run cannot be done;
     both messages are for people.
     """
@@ -54,6 +57,8 @@ def run(
         workers=workers,
         out=None if out is None else Path(out),
         codec=codec,
+        conformance=conformance,
+        openapi=None if openapi is None else Path(openapi),
         ca_file=None if ca_file is None else Path(ca_file),
         certificate=None if certificate is None else Path(certificate),
         key=None if key is None else Path(key),

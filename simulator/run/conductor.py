@@ -215,6 +215,8 @@ class Conductor:
                     certificate=_text(options.certificate),
                     key=_text(options.key),
                     insecure=options.insecure,
+                    conformance=options.conformance,
+                    openapi=_text(options.openapi),
                 )
             )
 

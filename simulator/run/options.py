@@ -58,7 +58,8 @@ class RunOptions:
 
     `targets` are the API roots of the CHFs in order of priority, none for the embedded sandbox. `ledger` is where the books of a
     foreign CHF can be read: the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind, None
-    for nothing. `handle_signals` lets Ctrl-C drain instead of breaking off.
+    for nothing. `conformance` is the share (0 to 1) of answers that is checked against the book,
+    and against the OpenAPI files in the folder `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
     """
 
     profile: Profile
@@ -72,6 +73,8 @@ class RunOptions:
     certificate: Path | None = None
     key: Path | None = None
     insecure: bool = False
+    conformance: float = 0.0
+    openapi: Path | None = None
     handle_signals: bool = False
     observer: Observer = field(default_factory=Silence)
 

@@ -79,7 +79,7 @@ class SandboxSettings(Model):
     management_port: Port = 0
     pace: Pace = 1.0
     """How fast session time passes, for the expiry of sessions."""
-    location: LocationForm = LocationForm.PATH
+    location: LocationForm = LocationForm.ABSOLUTE
     certificate: Path | None = None
     """With it, and its key, N40 is spoken over TLS."""
     key: Path | None = None

@@ -254,7 +254,7 @@ def test_curl_and_nghttp_are_served(require_tool: Callable[[str], str], referenc
             "--data-binary", "@-", ready.n40 + PATH, text=json.dumps(message(0, [ask(300)])).encode(),
         )  # fmt: skip
         assert said.startswith("HTTP/2 201")
-        assert "location: " + PATH in said
+        assert "location: " + ready.n40 + PATH in said
         assert '"resultCode":"SUCCESS"' in said
         said = run(
             require_tool("nghttp"), "-v", "-H", "content-type: application/json", "-d", example, ready.n40 + PATH
