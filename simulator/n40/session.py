@@ -354,8 +354,10 @@ class ChargingSession:
                 if group.state is not _STOPPED:
                     answered += self._apply(group, answer, request, now)
         number = answer.sequence
-        if answered != len(answer.groups) or (number is not None and number != request.sequence):
-            self._watch_promises(request, answer)
+        if number is not None and number != request.sequence:
+            answer.broken = WRONG_SEQUENCE
+        if answered != len(answer.groups):
+            self._watch_grants(request, answer)
         if request.operation is _RELEASE:
             self._finish(self.verdict or End.COMPLETED)
         elif answer.outcome is not _OK:
@@ -388,11 +390,8 @@ class ChargingSession:
             self.circumstances = Circumstances(self.context.messages, self.context.session_triggers, now)
         return self.circumstances
 
-    def _watch_promises(self, request: Request, answer: ChargingAnswer) -> None:
-        """Note a grant that nobody asked for, and an answer to another question."""
-        number = answer.sequence
-        if number is not None and number != request.sequence:
-            answer.broken = WRONG_SEQUENCE
+    def _watch_grants(self, request: Request, answer: ChargingAnswer) -> None:
+        """Note a grant that nobody asked for."""
         asked = asked_for(request.body)
         for information in answer.groups:
             if information.grantedUnit is not None and information.ratingGroup not in asked:
