@@ -23,7 +23,7 @@ NEVER: Final = 1 << 62
 SPREAD: Final = 0.1
 """Share of a token's lifetime by which it may be renewed earlier, drawn each time: a fleet must not renew in step."""
 YOUNG_NS: Final = NS_PER_S
-"""A token that the CHF refuses although it is not older than this is not renewed: the next one would fare no better."""
+"""A token that the CHF refuses is renewed when it is that old, no earlier: one that refuses all would have us ask all the time."""
 BACKOFF_MIN_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 
@@ -142,11 +142,11 @@ class TokenLife:
             when_done(True)
         elif self.state is TokenState.RENEWING:
             self._waiting.append(when_done)
-        elif self.state is not TokenState.VALID or now - self._issued <= YOUNG_NS:
+        elif self.state is not TokenState.VALID:
             when_done(False)
         else:
             self._waiting.append(when_done)
-            self.next_request = now
+            self.next_request = max(now, self._issued + YOUNG_NS)
 
     def close(self) -> None:
         """Nothing more will come."""

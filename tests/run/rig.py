@@ -134,7 +134,7 @@ def url(server: Server, scheme: str = "http") -> str:
 
 
 @contextmanager
-def sandbox_process() -> Iterator[dict[str, str]]:
+def sandbox_process(**settings: Any) -> Iterator[dict[str, Any]]:
     """A sandbox of its own, as a user starts one beside the run; yields its addresses."""
     process = subprocess.Popen(
         [sys.executable, "-m", "simulator.sandbox"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -142,9 +142,9 @@ def sandbox_process() -> Iterator[dict[str, str]]:
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write("{}\n")
+        process.stdin.write(json.dumps(settings) + "\n")
         process.stdin.flush()
-        addresses: dict[str, str] = json.loads(process.stdout.readline())["ready"]
+        addresses: dict[str, Any] = json.loads(process.stdout.readline())["ready"]
         try:
             yield addresses
         finally:
