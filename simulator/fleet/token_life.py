@@ -23,7 +23,7 @@ NEVER: Final = 1 << 62
 SPREAD: Final = 0.1
 """Share of a token's lifetime by which it may be renewed earlier, drawn each time: a fleet must not renew in step."""
 YOUNG_NS: Final = NS_PER_S
-"""A token that the CHF refuses is renewed when it is that old, no earlier: one that refuses all would have us ask all the time."""
+"""A token that the CHF refuses is renewed when it is that old, no earlier: or one that refuses all has us ask all the time."""
 BACKOFF_MIN_S: Final = 1.0
 BACKOFF_MAX_S: Final = 60.0
 
