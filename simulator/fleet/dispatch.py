@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from simulator.config import Profile
 from simulator.config.headers import Headers
@@ -24,9 +24,6 @@ from simulator.n40.failure import trouble_of
 from simulator.n40.overload import read_overload, read_retry_after
 from simulator.n40.sbi import compressed
 
-if TYPE_CHECKING:
-    from simulator.fleet.fleet import Fleet
-
 NS_PER_S: Final = 1_000_000_000
 METHOD: Final = (b":method", b"POST")
 CONTENT_TYPE: Final = (b"content-type", b"application/json")
@@ -45,6 +42,30 @@ Transmit = Callable[[NetworkFunction, Exchange, int, "bytes | None", int], None]
 """Send an exchange of a network function, to the CHF at that place or to the origin that a Location named; at `now`."""
 
 
+class Owner:
+    """Whose requests are sent, and who is told how each of them ended."""
+
+    def on_answer(self, live: LiveSession, request: Request, answer: ChargingAnswer, now: int) -> None:
+        """The CHF answered."""
+        raise NotImplementedError
+
+    def on_failure(self, live: LiveSession, request: Request, trouble: Trouble, now: int, *, processed: bool) -> None:
+        """No answer will come; `processed`: a CHF may have acted on the request all the same."""
+        raise NotImplementedError
+
+    def leave_open(self, live: LiveSession, now: int, *, doubt: bool) -> None:
+        """The run stops with this session open; `doubt`: a report is on its way that may be charged."""
+        raise NotImplementedError
+
+    def wait(self, live: LiveSession, moment: int) -> None:
+        """Call `send_again` at that moment."""
+        raise NotImplementedError
+
+    def set_now(self, now: int) -> None:
+        """Something happens now, wall time."""
+        raise NotImplementedError
+
+
 class Dispatch:
     """Sends for a fleet, which is told how each request ended. `epoch` is the UTC time in ns at `pace.t0`."""
 
@@ -52,7 +73,7 @@ class Dispatch:
         self,
         profile: Profile,
         *,
-        fleet: Fleet,
+        owner: Owner,
         chfs: Chfs,
         pace: Pace,
         recorder: Recorder,
@@ -62,7 +83,7 @@ class Dispatch:
         tokens: Tokens | None,
         sample: ConformanceSample | None,
     ) -> None:
-        self._fleet = fleet
+        self._owner = owner
         self._chfs = chfs
         self._several = len(chfs.all) > 1
         self._pace = pace
@@ -162,14 +183,14 @@ class Dispatch:
         request = live.request
         if request is None or live.session.end is not None:
             return  # it was left open
-        self._fleet.set_now(now)
+        self._owner.set_now(now)
         if not live.first_sent:
             live.first_sent = exchange.sent
         if isinstance(result, Failure):
             if self.stopping:
                 self._series.failed(live, request.operation, exchange, UNANSWERED, now)
                 processed = live.delivery is not None and live.delivery.processed
-                self._fleet.leave_open(live, now, doubt=processed or not result.safe_to_repeat)
+                self._owner.leave_open(live, now, doubt=processed or not result.safe_to_repeat)
             else:
                 self._on_failure(live, request, exchange, result, now)
         else:
@@ -199,7 +220,7 @@ class Dispatch:
             self._end_delivery(live, live.delivery, answer, result.status)
         self._series.answered(live, request.operation, exchange, answer, now)
         live.request = None
-        self._fleet.on_answer(live, request, answer, now)
+        self._owner.on_answer(live, request, answer, now)
 
     def _end_delivery(self, live: LiveSession, delivery: Delivery, answer: ChargingAnswer, status: int) -> None:
         answer.repeats = delivery.repeats
@@ -228,7 +249,7 @@ class Dispatch:
             chf.failed += 1
         self._series.failed(live, request.operation, exchange, failure.kind, now)
         live.request = live.delivery = None
-        self._fleet.on_failure(live, request, trouble, now, processed=delivery.processed)
+        self._owner.on_failure(live, request, trouble, now, processed=delivery.processed)
 
     def _comes_again(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> bool:
         """Whether an answer that is no use leads to another attempt; if not, the session is told."""
@@ -247,7 +268,7 @@ class Dispatch:
         self._series.repeated(live, request.operation, exchange, now)
         self._counters[f"answers_followed|{status}"] += 1
         if step is Step.WAIT:
-            self._fleet.wait(live, now + wait)
+            self._owner.wait(live, now + wait)
         elif step is not Step.RENEW:
             self._take(step, live, request, delivery, now)
         return True
@@ -297,7 +318,7 @@ class Dispatch:
             if live.request is not request or live.session.end is not None:
                 return  # the run has stopped meanwhile
             if renewed:
-                self._fleet.wait(live, now)
+                self._owner.wait(live, now)
             else:
                 self._on_answer(live, request, exchange, result, now)
 

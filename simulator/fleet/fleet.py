@@ -17,7 +17,7 @@ from simulator.config.profile import FILL_PER_S
 from simulator.fleet.books import Books
 from simulator.fleet.chfs import Chf, Chfs, Destination
 from simulator.fleet.conformance import ConformanceSample
-from simulator.fleet.dispatch import Dispatch, Transmit
+from simulator.fleet.dispatch import Dispatch, Owner, Transmit
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, timestamps
 from simulator.fleet.population import Population, Start
@@ -51,7 +51,7 @@ class Share:
     workers: int = 1
 
 
-class Fleet:
+class Fleet(Owner):
     """One worker's devices. `epoch` is the UTC time in ns at `t0`; for `wake` and `awake_until` see `Schedule`.
 
     `on_finished` is called when nothing is open and nothing will start any more. `functions` are the network functions of this
@@ -112,7 +112,7 @@ class Fleet:
         self._draining = False
         self._dispatch = Dispatch(
             profile,
-            fleet=self,
+            owner=self,
             chfs=self._chfs,
             pace=self.pace,
             recorder=recorder,

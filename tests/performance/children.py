@@ -124,12 +124,13 @@ class Peer(Child):
 
 
 class Sandbox(Child):
-    """The sandbox CHF with its default plan."""
+    """The sandbox CHF with its default plan; `settings` are fields of `SandboxSettings`."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         super().__init__([sys.executable, "-m", "simulator.sandbox"], SERVER)
-        self.write_line("{}")
-        self.url = str(json.loads(self.read_line())["ready"]["n40"])
+        self.write_line(json.dumps(settings))
+        ready = json.loads(self.read_line())["ready"]
+        self.url, self.management = str(ready["n40"]), str(ready["management"])
 
 
 class Engine(Child):
@@ -146,7 +147,7 @@ class Engine(Child):
         self._problem = ""
         self._listener = threading.Thread(target=self._listen, daemon=True)
 
-    def start(self, profile: Profile, target: str, *, head_start_s: float = 0.0) -> int:
+    def start(self, profile: Profile, target: str, *, head_start_s: float = 0.0, ca_file: str | None = None) -> int:
         """Configure and start it; return its t0 (monotonic ns)."""
         configure = messages.Configure(
             protocol=messages.PROTOCOL,
@@ -157,6 +158,7 @@ class Engine(Child):
             workers=1,
             targets=[target],
             records=os.devnull,
+            ca_file=ca_file,
         )
         self._listener.start()
         self._send(configure)
