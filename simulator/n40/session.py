@@ -278,9 +278,11 @@ class ChargingSession:
             self._catch_up(now)
         self._due = UNKNOWN
         if abort:
-            self.verdict = End.ABORTED
+            self.verdict = self.verdict or End.ABORTED
             self.stop(now)
             return
+        if self.verdict is End.UNCHARGED:
+            return  # it has nothing to report
         for group in self.groups:
             if rating_groups is None or group.spec.rating_group in rating_groups:
                 group.reauthorise()

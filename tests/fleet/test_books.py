@@ -16,10 +16,8 @@ from simulator.sandbox.chf import Chf, LocationForm
 from tests.fleet.test_determinism import USAGES, mixed
 from tests.world import EPOCH, START, Message, Weather, World, by_session, profile, traffic
 
-FAIR = (
-    "lost", "double_charged", "misbooked", "in_doubt", "undelivered", "doubted", "unverified", "refused", "unreported",
-    "open", "uncharged",
-)  # fmt: skip
+SHARES = ("lost", "in_doubt", "undelivered", "unverified", "refused", "unreported", "open", "uncharged")
+FAIR = ("double_charged", "misbooked", "doubted", *SHARES)
 FATES = ("lost", "answer lost", "refused", "garbage", "500")
 
 
