@@ -397,10 +397,11 @@ class ChargingSession:
         if answer.sequence is not None and answer.sequence != request.sequence:
             answer.broken = WRONG_SEQUENCE
         for information in answer.groups:
-            if information.grantedUnit is not None:
+            units = information.grantedUnit
+            if units is not None:
                 for group in self.groups:
                     if group.spec.rating_group == information.ratingGroup:
-                        if not group.asked:
+                        if not group.asked and units.is_something:
                             answer.broken = GRANT_AFTER_FINAL if group.state is _STOPPED else GRANT_NOT_ASKED_FOR
                         break
                 else:
