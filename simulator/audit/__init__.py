@@ -1,7 +1,18 @@
 """The audit: what was used, against what the CHF acknowledged and what its books hold."""
 
 from simulator.audit.auditor import Audit, AuditError, Auditor, Offence
-from simulator.audit.judgement import Account, Judgement, judge
+from simulator.audit.judgement import Account, Doubt, Judgement, explain, judge
 from simulator.audit.ndjson import read_rows
 
-__all__ = ["Account", "Audit", "AuditError", "Auditor", "Judgement", "Offence", "judge", "read_rows"]
+__all__ = [
+    "Account",
+    "Audit",
+    "AuditError",
+    "Auditor",
+    "Doubt",
+    "Judgement",
+    "Offence",
+    "explain",
+    "judge",
+    "read_rows",
+]

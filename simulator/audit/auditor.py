@@ -2,6 +2,9 @@
 
 The two sides are joined by ChargingDataRef. What has no counterpart by reference (its Create was never answered, a
 repeat was taken for a second session) is joined by its key, subscriber and charging id.
+
+Sums alone would let a lost report pass where an equal one was charged twice. So both sides may tell a checksum besides:
+the sum over the containers of units x (localSequenceNumber + 1), modulo 2**61 - 1.
 """
 
 from __future__ import annotations
@@ -12,14 +15,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from simulator.audit.judgement import Account, Judgement, explain, judge
+import orjson
+
+from simulator.audit.judgement import (
+    CHECKSUM_MODULUS,
+    REASONS,
+    RUN_ENDED,
+    UNKNOWN,
+    Account,
+    Doubt,
+    Judgement,
+    explain,
+    judge,
+)
 
 MOST_UNITS: Final = 1 << 53
 """In one row: nine petabytes. What a CHF was told beyond that is nonsense, and must not cost the sums of everybody else."""
 
 _NOT_VERIFIED: Final = "not verified against the CHF's books"
 
-_REST: Final = ("lost", "double_charged", "in_doubt", "unverified", "refused", "unreported", "open", "uncharged")
+_REST: Final = (
+    "lost", "double_charged", "misbooked", "in_doubt", "undelivered", "unverified", "refused", "unreported", "open",
+    "uncharged",
+)  # fmt: skip
+_WRONG: Final = ("lost", "double_charged", "misbooked", "in_doubt")
 
 # On disk, with a bounded cache: a million sessions cost 60 MB of memory, where dictionaries take many times that.
 _SCHEMA: Final = """
@@ -27,26 +46,29 @@ PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA temp_store = FILE;
 PRAGMA cache_size = -32000;
-CREATE TABLE ledger (ref TEXT, key TEXT, rg INTEGER, unit TEXT, charged INTEGER);
+CREATE TABLE ledger (ref TEXT, key TEXT, rg INTEGER, unit TEXT, charged INTEGER, checksum INTEGER);
 CREATE TABLE excluded (ref TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE records (
-    ref TEXT, key TEXT, rg INTEGER, unit TEXT, used INTEGER, reported INTEGER, acknowledged INTEGER, doubt INTEGER,
-    uncharged INTEGER, unreported INTEGER, open INTEGER, end TEXT
+    ref TEXT, key TEXT, rg INTEGER, unit TEXT, used INTEGER, reported INTEGER, acknowledged INTEGER, doubts TEXT,
+    uncharged INTEGER, unreported INTEGER, open INTEGER, end TEXT, checksum INTEGER
 );
 """
 
+# Checksums are summed up in two halves, because the sum of a few would be more than SQLite holds.
 _JOIN: Final = """
 CREATE INDEX record_refs ON records (ref);
 CREATE INDEX ledger_refs ON ledger (ref);
-SELECT max(ref), max(key), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL), sum(used), sum(reported),
-       sum(acknowledged), sum(doubt), sum(uncharged), sum(unreported), sum(open), sum(charged)
+SELECT max(ref), max(key), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL), group_concat(doubts),
+       max(checksum IS NULL), sum(iif(end IS NULL, 0, checksum >> 31)), sum(iif(end IS NULL, 0, checksum & 0x7fffffff)),
+       sum(iif(end IS NULL, checksum >> 31, 0)), sum(iif(end IS NULL, checksum & 0x7fffffff, 0)),
+       sum(used), sum(reported), sum(acknowledged), sum(uncharged), sum(unreported), sum(open), sum(charged)
 FROM (
     SELECT iif(ref IN (SELECT ref FROM ledger), 'r' || ref, 'k' || key) AS account, ref, key, rg, unit, end, used,
-           reported, acknowledged, doubt, uncharged, unreported, open, 0 AS charged
+           reported, acknowledged, doubts, uncharged, unreported, open, 0 AS charged, checksum
     FROM records
     UNION ALL
     SELECT iif(ref IN (SELECT ref FROM records), 'r' || ref, 'k' || key), ref, key, rg, unit, NULL, 0,
-           0, 0, 0, 0, 0, 0, charged
+           0, 0, NULL, 0, 0, 0, charged, checksum
     FROM ledger WHERE ref IS NULL OR ref NOT IN (SELECT ref FROM excluded)
 )
 GROUP BY account, rg, unit
@@ -59,7 +81,10 @@ class AuditError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offence:
-    """One rating group of one session that did not balance, with the figures to look for in the CHF."""
+    """One rating group of one session that did not balance, with the figures to look for in the CHF.
+
+    `doubts` are the units of reports without a usable answer, by reason.
+    """
 
     key: str
     ref: str | None
@@ -72,13 +97,17 @@ class Offence:
     charged: int
     lost: int
     double_charged: int
+    misbooked: int
     in_doubt: int
+    doubts: Mapping[str, int]
     why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
     """The verdict on a run's charging. Every map is by unit type; `judgement` says what each word means.
+
+    `doubted_units` is what had no usable answer at first, and `doubted_by_reason` why, whatever the books then told.
 
     `verifiable` is false when one side's books are missing or incomplete, for the reason that `reason` gives; then
     nothing can be called balanced, and `balanced` is None unless something is known to be wrong.
@@ -95,8 +124,11 @@ class Audit:
     charged_units: Mapping[str, int]
     lost_units: Mapping[str, int]
     double_charged_units: Mapping[str, int]
+    misbooked_units: Mapping[str, int]
     in_doubt_units: Mapping[str, int]
+    undelivered_units: Mapping[str, int]
     doubted_units: Mapping[str, int]
+    doubted_by_reason: Mapping[str, Mapping[str, int]]
     unverified_units: Mapping[str, int]
     refused_units: Mapping[str, int]
     unreported_units: Mapping[str, int]
@@ -130,14 +162,16 @@ class Auditor:
     def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
         """Add the SMF's side: one row per ended (or still open) session and rating group.
 
-        Fields: ref, key, rg, unit, used, reported, acknowledged, doubt, end (completed, denied, failed, gone or open), and
-        `uncharged` where usage was let pass. Several rows of one session and rating group add up.
+        Fields: ref, key, rg, unit, used, reported, acknowledged, doubt, end (completed, denied, failed, gone, aborted,
+        uncharged or open), and where they are known `uncharged`, what was let pass, `checksum`, that of what was
+        acknowledged, and `doubts`, the reports that make up `doubt`: units, checksum, reason. Several rows of one
+        session and rating group add up.
         """
-        self._insert("records", 12, (_record_row(number, record) for number, record in enumerate(records, 1)))
+        self._insert("records", 13, (_record_row(number, record) for number, record in enumerate(records, 1)))
 
     def add_ledger(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Add the CHF's side: ref, key, rg, unit, and `units`, what it charged before rounding and price."""
-        self._insert("ledger", 5, (_ledger_row(number, row) for number, row in enumerate(rows, 1)))
+        """Add the CHF's side: ref, key, rg, unit, `units`, what it charged before rounding and price, maybe `checksum`."""
+        self._insert("ledger", 6, (_ledger_row(number, row) for number, row in enumerate(rows, 1)))
 
     def exclude(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Leave out the sessions of these ledger rows: they were in a long-lived CHF's books before the run."""
@@ -166,8 +200,18 @@ class Auditor:
         return tally.audit(sessions, self._unverifiable)
 
 
-def _account(ref: str | None, key: str, rg: int, unit: str, ends: str, known: int, *figures: int) -> Account:
-    used, reported, acknowledged, doubt, uncharged, unreported, still_open, charged = figures
+def _account(
+    ref: str | None,
+    key: str,
+    rg: int,
+    unit: str,
+    ends: str,
+    known: int,
+    doubts: str | None,
+    without_checksum: int,
+    *figures: int,
+) -> Account:
+    *halves, used, reported, acknowledged, uncharged, unreported, still_open, charged = figures
     return Account(
         ref=ref,
         key=key,
@@ -178,12 +222,17 @@ def _account(ref: str | None, key: str, rg: int, unit: str, ends: str, known: in
         used=used,
         reported=reported,
         acknowledged=acknowledged,
-        doubt=doubt,
+        doubts=tuple(Doubt(*each) for each in orjson.loads(f"[{doubts}]")) if doubts else (),
         uncharged=uncharged,
         unreported=unreported,
         open=still_open,
         charged=charged,
+        checksums=None if without_checksum else (_whole(*halves[:2]), _whole(*halves[2:])),
     )
+
+
+def _whole(high: int, low: int) -> int:
+    return ((high << 31) + low) % CHECKSUM_MODULUS
 
 
 def _record_row(number: int, record: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -199,17 +248,36 @@ def _record_row(number: int, record: Mapping[str, Any]) -> tuple[Any, ...]:
             used,
             reported,
             record["acknowledged"],
-            record["doubt"],
+            _doubts(record),
             uncharged,
             silent if end in {"denied", "failed", "gone"} else 0,
             silent if end == "open" else 0,
             end,
+            _checksum(record),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise AuditError(f"session record {number} cannot be audited: {error!r} in {record!r}") from error
 
 
-def _ledger_row(number: int, row: Mapping[str, Any]) -> tuple[str | None, str, int, str, int]:
+def _doubts(record: Mapping[str, Any]) -> str | None:
+    """As JSON without brackets; where the reports are not told one by one, the sum is one of them."""
+    doubts = record.get("doubts")
+    if not doubts:
+        if not record["doubt"]:
+            return None
+        doubts = [(record["doubt"], 0, RUN_ENDED if record["end"] == "open" else UNKNOWN)]
+    return ",".join(
+        f'[{units:d},{checksum:d},"{reason if reason in REASONS else UNKNOWN}"]' for units, checksum, reason in doubts
+    )
+
+
+def _checksum(row: Mapping[str, Any]) -> int | None:
+    """None where there is none, or where it is nonsense."""
+    checksum = row.get("checksum")
+    return checksum if isinstance(checksum, int) and 0 <= checksum < CHECKSUM_MODULUS else None
+
+
+def _ledger_row(number: int, row: Mapping[str, Any]) -> tuple[str | None, str, int, str, int, int | None]:
     try:
         ref, key, rg, unit, units = row["ref"] or None, row["key"], row["rg"], row["unit"], row["units"]
     except KeyError as error:
@@ -217,7 +285,7 @@ def _ledger_row(number: int, row: Mapping[str, Any]) -> tuple[str | None, str, i
     texts = isinstance(ref, str | None) and isinstance(key, str) and isinstance(unit, str)
     if not (texts and isinstance(rg, int) and isinstance(units, int)):
         raise AuditError(f"ledger row {number} cannot be audited: {row!r}")
-    return ref, key, rg, unit, min(units, MOST_UNITS)
+    return ref, key, rg, unit, min(units, MOST_UNITS), _checksum(row)
 
 
 class _Tally:
@@ -227,6 +295,7 @@ class _Tally:
         self._complete = complete
         self._offences_listed = offences_listed
         self._sums: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._doubted: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._offending = 0
         self._offences: list[Offence] = []
 
@@ -234,11 +303,13 @@ class _Tally:
         sums, unit = self._sums, account.unit
         sums["used"][unit] += account.used
         sums["acknowledged"][unit] += account.acknowledged
-        sums["doubted"][unit] += account.doubt
         sums["debited"][unit] += account.charged
+        for doubt in account.doubts:
+            sums["doubted"][unit] += doubt.units
+            self._doubted[REASONS[doubt.reason]][unit] += doubt.units
         judgement = judge(account, complete=self._complete)
         sums["charged"][unit] += judgement.charged
-        if judgement.charged != account.used or judgement.double_charged:
+        if judgement.charged != account.used or judgement.offends:
             self._add_the_rest(account, judgement)
 
     def _add_the_rest(self, account: Account, judgement: Judgement) -> None:
@@ -266,8 +337,11 @@ class _Tally:
             charged_units=self._by_unit("charged"),
             lost_units=self._by_unit("lost"),
             double_charged_units=self._by_unit("double_charged"),
+            misbooked_units=self._by_unit("misbooked"),
             in_doubt_units=self._by_unit("in_doubt"),
+            undelivered_units=self._by_unit("undelivered"),
             doubted_units=self._by_unit("doubted"),
+            doubted_by_reason={reason: dict(sums) for reason, sums in sorted(self._doubted.items())},
             unverified_units=self._by_unit("unverified"),
             refused_units=self._by_unit("refused"),
             unreported_units=self._by_unit("unreported"),
@@ -277,7 +351,7 @@ class _Tally:
         )
 
     def _balanced(self) -> bool | None:
-        wrong = any(self._sums[name].total() for name in ("lost", "double_charged", "in_doubt"))
+        wrong = any(self._sums[name].total() for name in _WRONG)
         if wrong:
             return False
         return True if self._complete else None
@@ -296,6 +370,15 @@ def _offence(account: Account, judgement: Judgement) -> Offence:
         charged=account.charged,
         lost=judgement.lost,
         double_charged=judgement.double_charged,
+        misbooked=judgement.misbooked,
+        doubts=_by_reason(account),
         in_doubt=judgement.in_doubt,
         why=explain(account, judgement),
     )
+
+
+def _by_reason(account: Account) -> dict[str, int]:
+    sums: Counter[str] = Counter()
+    for doubt in account.doubts:
+        sums[REASONS[doubt.reason]] += doubt.units
+    return dict(sums)

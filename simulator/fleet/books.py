@@ -31,7 +31,7 @@ class Books:
         """Enter what a charging session left behind."""
         session, messages = live.session, live.session.context.messages
         subscriber = messages.subscriber_identifier(session.subscriber)
-        key = f"{subscriber}/{messages.charging_name(session.charging_id)}"  # as a CHF that reads the messages names it
+        name = messages.charging_name(session.charging_id)
         for record in records:
             unit = record.unit
             counters = self._counters
@@ -40,7 +40,7 @@ class Books:
             counters[acknowledged] += record.acknowledged
             line = {
                 "ref": record.reference.decode() or None,
-                "key": key,
+                "key": f"{subscriber}/{name or record.created.decode()}",  # as a CHF that reads the messages names it
                 "subscriber": subscriber,
                 "usage": live.usage.name,
                 "operation": live.usage.charging,
@@ -50,6 +50,8 @@ class Books:
                 "reported": record.reported,
                 "acknowledged": record.acknowledged,
                 "doubt": record.doubt,
+                "doubts": record.doubts,
+                "checksum": record.checksum,
                 "uncharged": record.used - record.reported if record.end is End.UNCHARGED else 0,
                 "end": record.end,
             }

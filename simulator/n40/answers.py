@@ -16,6 +16,12 @@ from simulator.n40.request import Operation
 MAX_LOCATION: Final = 2048
 NO_REFERENCE: Final = (b"", b"chargingdata")
 """Last segments of a Location that names no session: free5GC answers an event with that of the collection."""
+WRONG_SEQUENCE: Final = "WRONG_SEQUENCE_NUMBER"
+GRANT_NOT_ASKED_FOR: Final = "GRANT_NOT_ASKED_FOR"
+GRANT_TOO_MUCH: Final = "GRANT_TOO_MUCH"
+GRANT_AFTER_FINAL: Final = "GRANT_AFTER_FINAL_UNIT"
+"""What a CHF must not do: answer another question, grant what nobody asked for, debit more than one event asks for, or grant
+after the final units."""
 NOT_IN_A_URI: Final = re.compile(rb"[^!-~]")
 
 

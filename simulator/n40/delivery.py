@@ -100,9 +100,10 @@ class Delivery:
         return self._elsewhere(chances, processed=self.processed)
 
     def on_redirect(self, origin: bytes | None, path: bytes) -> Step:
-        """307 or 308 with a Location that can be followed (RFC 9110 15.4.8, 15.4.9)."""
+        """307 or 308 with a Location that can be followed (RFC 9110 15.4.8, 15.4.9); not by an event that may be charged here."""
         self.redirects += 1
-        if self.redirects > MAX_REDIRECTS:
+        stays = self.processed and self.request.operation is Operation.EVENT and origin is not None
+        if stays or self.redirects > MAX_REDIRECTS:
             return Step.GIVE_UP
         self.origin, self.path = origin or self.origin, path
         return Step.REDIRECT
@@ -137,14 +138,21 @@ class Delivery:
     def _elsewhere(self, chances: Chances, *, processed: bool) -> Step:
         """Another CHF: for a session that is open, failure handling and failover must allow it (TS 32.290 5.4.6).
 
-        What begins a session, and has not been processed anywhere, goes to the next CHF in any case.
+        What begins a session, and has not been processed anywhere, goes to the next CHF in any case. A Create charges nothing
+        and may begin a second one; an event that may have been charged is recognised for certain only where that was.
         """
         if not chances.another_chf:
             return Step.GIVE_UP
-        begins = self.request.operation in (Operation.CREATE, Operation.EVENT)
         retries = chances.handling is Handling.RETRY_AND_TERMINATE
-        if (begins and (retries or not processed)) or (retries and chances.failover):
-            self._repeats_here = 0
-            self.origin, self.path = None, b""
-            return Step.NEXT_CHF
-        return Step.GIVE_UP
+        operation = self.request.operation
+        if operation is Operation.EVENT:
+            moves = not processed
+        elif operation is Operation.CREATE:
+            moves = retries or not processed
+        else:
+            moves = retries and chances.failover
+        if not moves:
+            return Step.GIVE_UP
+        self._repeats_here = 0
+        self.origin, self.path = None, b""
+        return Step.NEXT_CHF

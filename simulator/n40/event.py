@@ -5,14 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.n40 import triggers
-from simulator.n40.answers import Action, ChargingAnswer, Outcome, trouble_of_answer
+from simulator.n40.answers import (
+    GRANT_NOT_ASKED_FOR,
+    GRANT_TOO_MUCH,
+    WRONG_SEQUENCE,
+    Action,
+    ChargingAnswer,
+    Outcome,
+    trouble_of_answer,
+)
 from simulator.n40.conditions import Conditions
 from simulator.n40.failure import NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER
 from simulator.n40.messages import EventMessages
 from simulator.n40.request import Operation, Request
 from simulator.n40.timestamps import Timestamps
-from simulator.n40.usage_record import End, UsageRecord
+from simulator.n40.usage_record import REPEAT_REFUSED, RUN_ENDED, End, UsageRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +51,7 @@ class OneTimeEvent:
         "acknowledged",
         "charging_id",
         "context",
+        "created",
         "doubt",
         "end",
         "outstanding",
@@ -50,6 +59,7 @@ class OneTimeEvent:
         "reference",
         "subscriber",
         "units",
+        "why",
     )
 
     def __init__(self, context: EventContext, subscriber: int, charging_id: int, units: int, recipient: int) -> None:
@@ -61,6 +71,8 @@ class OneTimeEvent:
         self.reference = b""
         self.acknowledged = 0
         self.doubt = 0
+        self.why = ""  # it is in doubt
+        self.created = b""  # the time stamp, where messages hold no other name for the event
         self.outstanding: Request | None = None
         self._unsent = False
         self.end: End | None = None
@@ -91,6 +103,8 @@ class OneTimeEvent:
             self.acknowledged,
             self.doubt,
             self.end,
+            self.created,
+            doubts=((self.doubt, 0, self.why),) if self.doubt else (),
         )
         return [record]
 
@@ -98,6 +112,8 @@ class OneTimeEvent:
         """Ask to debit (IEC), or report what was sent (PEC)."""
         context = self.context
         stamp = context.timestamps.stamp(now)
+        if not context.messages.names_sessions:
+            self.created = stamp
         units = self._debit() if context.immediate else self._report(stamp)
         body = context.messages.event(
             self.subscriber, self.charging_id, self.recipient, stamp, context.first_sequence, units, self.units
@@ -125,17 +141,30 @@ class OneTimeEvent:
         self.outstanding = None
         self.reference = answer.reference
         if answer.action is Action.GO_ON and answer.outcome is Outcome.OK:
+            self._watch_promises(answer)
             self.acknowledged = self._debited(answer)
             self.end = End.COMPLETED
             return
         if answer.action is Action.FAILURE:
             self._fail(trouble_of_answer(answer), processed=answer.may_have_charged)
             return
-        self.doubt = self.units if answer.may_have_charged else 0
+        if answer.may_have_charged:
+            self._leave_in_doubt(REPEAT_REFUSED)
         if answer.outcome is Outcome.FAILED:
             self.end = End.FAILED
         else:
             self.end = End.UNCHARGED if answer.action is Action.UNCHARGED else End.DENIED
+
+    def _watch_promises(self, answer: ChargingAnswer) -> None:
+        """Note what a CHF must not do: answer another question, or grant what nobody asked for, or more."""
+        if answer.sequence is not None and answer.sequence != self.context.first_sequence:
+            answer.broken = WRONG_SEQUENCE
+        for group in answer.groups:
+            granted = None if group.grantedUnit is None else group.grantedUnit.serviceSpecificUnits
+            if granted and not (self.context.immediate and group.ratingGroup == self.context.rating_group):
+                answer.broken = GRANT_NOT_ASKED_FOR
+            elif granted and granted > self.units:
+                answer.broken = GRANT_TOO_MUCH
 
     def _debited(self, answer: ChargingAnswer) -> int:
         """How many units an IEC answer granted; a CHF that names no amount has granted what was asked."""
@@ -177,9 +206,13 @@ class OneTimeEvent:
 
     def _fail(self, trouble: Trouble, *, processed: bool) -> None:
         """Under CONTINUE the message is sent all the same, uncharged."""
-        self.doubt = self.units if processed else 0
+        if processed:
+            self._leave_in_doubt(trouble)
         goes_on = self.handling(Operation.EVENT, trouble) is Handling.CONTINUE
         self.end = End.UNCHARGED if goes_on else End.FAILED
+
+    def _leave_in_doubt(self, why: str) -> None:
+        self.doubt, self.why = self.units, why
 
     def stop(self, now: int) -> None:
         """An event cannot be cut short: its answer ends it."""
@@ -188,5 +221,6 @@ class OneTimeEvent:
         """The run stops before the answer came; `doubt`: it may be charged all the same."""
         if self.end is None:
             self.outstanding = None
-            self.doubt = self.units if doubt else 0
+            if doubt:
+                self._leave_in_doubt(RUN_ENDED)
             self.end = End.OPEN

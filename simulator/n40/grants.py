@@ -50,6 +50,11 @@ class GrantedUnit(msgspec.Struct, frozen=True, gc=False):
     serviceSpecificUnits: Units = None  # noqa: N815
     tariffTimeChange: str | None = None  # noqa: N815
 
+    @property
+    def is_something(self) -> bool:
+        """Whether it grants any units; some CHFs grant 0 to who asks for nothing."""
+        return bool(self.time or self.totalVolume or self.serviceSpecificUnits)
+
 
 class FinalUnitIndication(msgspec.Struct, frozen=True, gc=False):
     """Some CHFs always send it, with an empty action, which says nothing."""

@@ -37,12 +37,12 @@ def _compiled(document: Document, names: tuple[str, ...]) -> Template:
 class UnitReports:
     """multipleUnitUsage and usedUnitContainer in the form of a wording."""
 
-    __slots__ = ("_empty", "_full", "_named", "_pick_subscriber", "_subscriber", "_zero", "identify", "wording")
+    __slots__ = ("_empty", "_full", "_pick_subscriber", "_subscriber", "_zero", "identify", "names_sessions", "wording")
 
     def __init__(self, wording: Wording) -> None:
         self.wording = wording
         self.identify = wording.identify[wording.service.rat]
-        self._named = wording.names_sessions
+        self.names_sessions = wording.names_sessions
         subscriber = wording.document(Operation.CREATE, USUAL).get("subscriberIdentifier", Slot(b'""', ()))
         text, self._pick_subscriber = _compiled({"": subscriber}, IDENTITY)
         self._subscriber = text[len(b'{"":"') : -len(b'"}')]
@@ -100,7 +100,7 @@ class UnitReports:
 
     def charging_name(self, charging_id: int) -> str:
         """Return what the CHF takes as the name of a charging session, "" where messages hold none."""
-        return self.wording.service.name(charging_id) if self._named else ""
+        return self.wording.service.name(charging_id) if self.names_sessions else ""
 
 
 class SessionMessages(UnitReports):

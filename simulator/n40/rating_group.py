@@ -10,6 +10,7 @@ from simulator.n40 import triggers
 from simulator.n40.flow import NEVER, NS_PER_S, Flow
 from simulator.n40.grants import GroupAnswer
 from simulator.n40.triggers import DEFERRED, GROUP_TRIGGERS, IMMEDIATE, Category, TriggerSet
+from simulator.n40.usage_record import CHECKSUM_MODULUS, Doubt
 
 THRESHOLDS: Final = {
     "totalVolume": "volumeQuotaThreshold",
@@ -79,10 +80,12 @@ class Split:
 
     `units_at` and `time_at` are where the present container is closed (cumulative units, session time), `due` why it has to be
     closed now. `closed` holds the rendered containers that wait, `sent` those of the report that awaits its answer.
+    `closed_checksum` is that of `closed_units` (see `UsageRecord`).
     """
 
     __slots__ = (
         "closed",
+        "closed_checksum",
         "closed_count",
         "closed_units",
         "due",
@@ -102,6 +105,7 @@ class Split:
         self.closed = b""
         self.closed_count = 0
         self.closed_units = 0
+        self.closed_checksum = 0
         self.sent = b""
 
     def open_container(self, now: int, used: int, unit: str) -> None:
@@ -121,9 +125,9 @@ class RatingGroup:
     """
 
     __slots__ = (
-        "acknowledged", "asked", "asked_at", "asked_busy_at", "asks", "base", "busy_limit", "busy_threshold", "code", "doubt",
-        "expires_at", "final", "flow", "forced", "granted_at", "holding", "inactive", "lenient", "limit", "pending",
-        "pending_busy", "reported", "reported_busy", "spec", "split", "state", "threshold", "trigger",
+        "acknowledged", "asked", "asked_at", "asked_busy_at", "asks", "base", "busy_limit", "busy_threshold", "checksum", "code",
+        "doubts", "expires_at", "final", "flow", "forced", "granted_at", "holding", "inactive", "lenient", "limit", "pending",
+        "pending_busy", "pending_checksum", "reported", "reported_busy", "spec", "split", "state", "threshold", "trigger",
     )  # fmt: skip
 
     def __init__(self, spec: GroupSpec, flow: Flow) -> None:
@@ -151,8 +155,10 @@ class RatingGroup:
         self.reported_busy = 0  # whole seconds of traffic in them
         self.pending_busy = 0  # seconds in it
         self.pending = 0  # units in the report that awaits its answer
+        self.pending_checksum = 0
         self.acknowledged = 0
-        self.doubt = 0
+        self.checksum = 0  # of what was acknowledged
+        self.doubts: tuple[Doubt, ...] = ()
         self.asked_at = 0  # what had been used when units were last asked for
         self.asked_busy_at = 0
 
@@ -429,6 +435,34 @@ class RatingGroup:
         """Units in containers that were handed over for sending."""
         return self.reported - (0 if self.split is None else self.split.closed_units)
 
+    @property
+    def doubt(self) -> int:
+        """Units in reports that the CHF may have charged, and never confirmed."""
+        return sum([units for units, _, _ in self.doubts])
+
+    def acknowledge(self) -> None:
+        """The CHF confirmed what was pending."""
+        if self.pending:
+            self.acknowledged += self.pending
+            self.checksum = (self.checksum + self.pending_checksum) % CHECKSUM_MODULUS
+        self.pending = self.pending_busy = self.pending_checksum = 0
+
+    def begin_again(self) -> None:
+        """The CHF lost the charging session: what was sent stays there, and the next one tells the rest."""
+        self.base += self.sent
+        self.reported = self.acknowledged = self.checksum = 0
+        self.doubts = ()
+        self.split = None  # what has not been told is one container of the next charging session
+        self.trigger = None
+        self.drop_quota(_ASKING if self.flow.wants else _SILENT)
+
+    def drop_unsent(self) -> None:
+        """Containers that are closed and wait will not be sent."""
+        split = self.split
+        if split is not None:
+            self.reported -= split.closed_units
+            split.closed, split.closed_count, split.closed_units, split.closed_checksum = b"", 0, 0, 0
+
     def ceiling(self) -> int:
         """Up to how many units traffic runs by itself."""
         if self.state is _GRANTED:
@@ -437,27 +471,27 @@ class RatingGroup:
 
     def uncharged(self) -> int:
         """Take out what was used and not reported, which will not be: it was let pass."""
-        units = self.flow.used - self.base - self.sent
-        if self.split is not None:
-            self.reported -= self.split.closed_units
-            self.split.closed, self.split.closed_count, self.split.closed_units = b"", 0, 0
+        self.drop_unsent()
+        units = self.unclosed
         self.base += units
         self.reported_busy = self.flow.busy() // NS_PER_S
         return units
 
-    def settle(self, *, doubt: bool) -> None:
-        """Book what was pending and not confirmed: in doubt, or still to be reported."""
+    def settle(self, doubt: str) -> None:
+        """Book what was pending and not confirmed: in doubt for that reason, or without one still to be reported."""
         split = self.split
         if doubt:
-            self.doubt += self.pending
+            if self.pending:
+                self.doubts = (*self.doubts, (self.pending, self.pending_checksum % CHECKSUM_MODULUS, doubt))
         elif split is not None and split.sent:
             # Its containers stay as they were, before those that have been closed since.
             split.closed = split.sent + b"," + split.closed if split.closed else split.sent
             split.closed_count += 1
             split.closed_units += self.pending
+            split.closed_checksum += self.pending_checksum
         else:
             self.reported -= self.pending
             self.reported_busy -= self.pending_busy
         if split is not None:
             split.sent = b""
-        self.pending = self.pending_busy = 0
+        self.pending = self.pending_busy = self.pending_checksum = 0

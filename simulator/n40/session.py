@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from simulator.n40 import triggers
-from simulator.n40.answers import Action, ChargingAnswer, Outcome, trouble_of_answer
+from simulator.n40.answers import (
+    GRANT_AFTER_FINAL,
+    GRANT_NOT_ASKED_FOR,
+    WRONG_SEQUENCE,
+    Action,
+    ChargingAnswer,
+    Outcome,
+    trouble_of_answer,
+)
 from simulator.n40.circumstances import Circumstances, volume_used
 from simulator.n40.conditions import Conditions
 from simulator.n40.failure import HANDLINGS, MAX_CONTINUED, NO_HANDLING, FailurePolicy, Handling, Trouble
@@ -18,12 +26,7 @@ from simulator.n40.rating_group import RatingGroup, State
 from simulator.n40.request import Operation, Request, asked_for
 from simulator.n40.timestamps import Timestamps
 from simulator.n40.triggers import GROUP_TRIGGERS, SESSION_TRIGGERS, TriggerSet
-from simulator.n40.usage_record import End, UsageRecord
-
-WRONG_SEQUENCE: Final = "WRONG_SEQUENCE_NUMBER"
-GRANT_NOT_ASKED_FOR: Final = "GRANT_NOT_ASKED_FOR"
-GRANT_AFTER_FINAL: Final = "GRANT_AFTER_FINAL_UNIT"
-"""What a CHF must not do: answer another question, grant what nobody asked for, or grant after the final units."""
+from simulator.n40.usage_record import CHECKSUM_MODULUS, REPEAT_REFUSED, RUN_ENDED, End, UsageRecord
 
 UNKNOWN: Final = -1
 """A moment that has to be worked out."""
@@ -83,6 +86,7 @@ class ChargingSession:
         "circumstances",
         "context",
         "continued",
+        "created",
         "creates",
         "end",
         "groups",
@@ -114,6 +118,7 @@ class ChargingSession:
         self.outstanding: Request | None = None
         self._unsent = False
         self.creates = 0
+        self.created = b""  # the time stamp of the Create, where messages hold no other name for the charging session
         self.retry_at = NEVER  # when to ask again: for a charging session, or for the answer to `kept`
         self.kept: Request | None = None  # a report without an answer, to be repeated (failure handling CONTINUE)
         self.continued = 0
@@ -169,17 +174,18 @@ class ChargingSession:
         """The run stops here and the session is left open; `doubt`: a report is on its way that may be charged."""
         if self.end is None:
             self._catch_up(now)
-            self._settle(doubt=doubt)
+            kept = self.kept is not None and self.kept.repeated
+            self._settle(RUN_ENDED if doubt or kept else "")
             self._finish(End.OPEN)
 
     def _records(self, end: End) -> list[UsageRecord]:
-        return [
-            UsageRecord(
-                self.reference, group.spec.rating_group, group.spec.unit, group.flow.used - group.base, group.sent,
-                group.acknowledged, group.doubt, end,
-            )
-            for group in self.groups
-        ]  # fmt: skip
+        return [self._record(group, group.flow.used - group.base, end) for group in self.groups]
+
+    def _record(self, group: RatingGroup, used: int, end: End) -> UsageRecord:
+        return UsageRecord(
+            self.reference, group.spec.rating_group, group.spec.unit, used, group.sent, group.acknowledged, group.doubt, end,
+            self.created, group.checksum if self.context.counts_containers else None, group.doubts,
+        )  # fmt: skip
 
     # -- in -----------------------------------------------------------------------------------------------------------
 
@@ -272,9 +278,11 @@ class ChargingSession:
             self._catch_up(now)
         self._due = UNKNOWN
         if abort:
-            self.verdict = End.ABORTED
+            self.verdict = self.verdict or End.ABORTED
             self.stop(now)
             return
+        if self.verdict is End.UNCHARGED:
+            return  # it has nothing to report
         for group in self.groups:
             if rating_groups is None or group.spec.rating_group in rating_groups:
                 group.reauthorise()
@@ -316,7 +324,7 @@ class ChargingSession:
             if self.kept is not None:
                 self._repeat(self.kept, now)
             else:
-                self._finish(self.verdict or End.DENIED)
+                self._finish_badly(End.DENIED)
 
     # -- answers ------------------------------------------------------------------------------------------------------
 
@@ -344,8 +352,7 @@ class ChargingSession:
             self._take_settings(answer.settings, now)
         answered = 0
         for group in self.groups:
-            group.acknowledged += group.pending
-            group.pending = group.pending_busy = 0
+            group.acknowledge()
             group.lenient = False
             if group.split is not None:
                 group.split.sent = b""
@@ -394,7 +401,8 @@ class ChargingSession:
         """Note a grant that nobody asked for."""
         asked = asked_for(request.body)
         for information in answer.groups:
-            if information.grantedUnit is not None and information.ratingGroup not in asked:
+            units = information.grantedUnit
+            if units is not None and units.is_something and information.ratingGroup not in asked:
                 answer.broken = GRANT_NOT_ASKED_FOR
                 for group in self.groups:
                     if group.state is _STOPPED and group.spec.rating_group == information.ratingGroup:
@@ -441,7 +449,7 @@ class ChargingSession:
         if answer.action is Action.FAILURE:
             self._on_trouble(request, trouble_of_answer(answer), answer.may_have_charged, now)
             return
-        self._settle(doubt=answer.may_have_charged)
+        self._settle(REPEAT_REFUSED if answer.may_have_charged else "")
         match answer.action:
             case Action.UNCHARGED:
                 self._go_uncharged()
@@ -457,6 +465,7 @@ class ChargingSession:
         self.verdict = End.UNCHARGED
         for group in self.groups:
             group.drop_quota(_OFFLINE)
+            group.drop_unsent()
             group.trigger, group.asks, group.asked, group.split = None, False, False, None
 
     def _no_credit(self, request: Request, now: int) -> None:
@@ -479,21 +488,9 @@ class ChargingSession:
         if request.operation is not _UPDATE or self.stopping or self.creates >= MAX_CREATES:
             self._finish(End.GONE)
             return
-        records = []
+        self.lost = (self.lost or []) + [self._record(group, group.sent, End.GONE) for group in self.groups]
         for group in self.groups:
-            sent = group.sent
-            records.append(
-                UsageRecord(
-                    self.reference, group.spec.rating_group, group.spec.unit, sent, sent,
-                    group.acknowledged, group.doubt, End.GONE,
-                )
-            )  # fmt: skip
-            group.base += sent
-            group.reported = group.acknowledged = group.doubt = 0
-            group.split = None  # what has not been told is one container of the next charging session
-            group.trigger = None
-            group.drop_quota(State.ASKING if group.flow.wants else State.SILENT)
-        self.lost = (self.lost or []) + records
+            group.begin_again()
         self.reference = self.path = b""
         self.origin = None
         self._create(now)
@@ -508,7 +505,7 @@ class ChargingSession:
             else:
                 self._go_without_session(now)
             return
-        self._settle(doubt=processed)
+        self._settle(trouble if processed else "")
         self._give_up(request, End.FAILED, now)
 
     def _keep(self, request: Request, processed: bool, now: int) -> None:
@@ -560,12 +557,17 @@ class ChargingSession:
             self.verdict = self.verdict or end
             self._release(now)
         else:
-            self._finish(self.verdict or end)
+            self._finish_badly(end)
 
-    def _settle(self, *, doubt: bool) -> None:
-        """Book the units of a report that was not confirmed: in doubt, or still to be reported."""
+    def _settle(self, doubt: str) -> None:
+        """Book the units of a report that was not confirmed: in doubt for a reason, or without one still to be reported."""
         for group in self.groups:
-            group.settle(doubt=doubt)
+            group.settle(doubt)
+
+    def _finish_badly(self, end: End) -> None:
+        """The last request failed, so what was left has not been told; even where the CHF wanted the session ended."""
+        verdict = self.verdict
+        self._finish(end if verdict is None or verdict is End.ABORTED else verdict)
 
     def _finish(self, end: End) -> None:
         self.end = end
@@ -630,6 +632,8 @@ class ChargingSession:
         # Creates of one PDU session differ in nothing but their time stamp: two within a millisecond would be one and its repeat.
         stamp = context.timestamps.later(now, self.creates) if self.creates else context.timestamps.stamp(now)
         self.creates += 1
+        if not context.messages.names_sessions:
+            self.created = stamp
         self.sequence = context.first_sequence  # every Create opens a charging session of its own
         self.local_sequence = 0
         messages = self._messages()
@@ -710,6 +714,7 @@ class ChargingSession:
             container = self._container(group, reason, stamp, self._who(), self._messages())
             split.closed = split.closed + b"," + container if split.closed else container
             split.closed_units += units
+            split.closed_checksum += self._checksum(units)
             split.closed_count += 1
         if split.closed_count >= triggers.MAX_BUFFERED and not self._circumstances(now).fired:
             self._circumstances(now).fire(triggers.CHANGES)
@@ -728,26 +733,32 @@ class ChargingSession:
         if group.flow.clock != now:
             group.advance(now)
         group.trigger = None
-        pending, containers = 0, b""
+        pending, checksum, containers = 0, 0, b""
         if trigger is not None:
             pending = group.unclosed
             containers = self._container(group, trigger, stamp, who, messages)
+            checksum = self._checksum(pending)
         split = group.split
         if split is not None:
             if split.closed:
                 pending += split.closed_units
+                checksum += split.closed_checksum
                 containers = split.closed + b"," + containers if containers else split.closed
-                split.closed, split.closed_count, split.closed_units = b"", 0, 0
+                split.closed, split.closed_count, split.closed_units, split.closed_checksum = b"", 0, 0, 0
             split.sent = containers
             if trigger is not None:
                 split.open_container(now, group.flow.used, group.spec.unit)
-        group.pending = pending
+        group.pending, group.pending_checksum = pending, checksum
         requested = b""
         if group.asks:
             group.asks, group.asked = False, True
             group.asked_at, group.asked_busy_at = group.base + group.reported, group.reported_busy * NS_PER_S
             requested = group.spec.requested_unit
         return messages.usage(group.spec.rating_group, requested, containers)
+
+    def _checksum(self, units: int) -> int:
+        """What the container that was closed last adds to the checksum of its rating group."""
+        return units * (self.local_sequence + 1) % CHECKSUM_MODULUS
 
     def _container(
         self, group: RatingGroup, trigger: bytes, stamp: bytes, who: Identity, messages: SessionMessages

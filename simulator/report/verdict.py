@@ -52,7 +52,11 @@ def _audit_failures(audit: Audit | None) -> list[str]:
     # Doubt alone fails only where a threshold says so.
     if audit is None:
         return []
-    wrong = [("lost", audit.lost_units), ("charged twice", audit.double_charged_units)]
+    wrong = [
+        ("lost", audit.lost_units),
+        ("charged twice", audit.double_charged_units),
+        ("in sessions that lost one report and were charged another one twice", audit.misbooked_units),
+    ]
     return [
         f"audit: {words.named_amount(count, unit)} {word}"
         for word, units in wrong

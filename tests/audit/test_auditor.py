@@ -42,6 +42,14 @@ def audited(records: list[Row], rows: list[Row], **settings: Any) -> Audit:
     return auditor.finish()
 
 
+Token = tuple[int, int]
+"""A unit: the localSequenceNumber of its container, and its place therein."""
+
+
+def checksum(tokens: Counter[Token]) -> int:
+    return sum((number + 1) * times for (number, _), times in tokens.items())
+
+
 @dataclass
 class Session:
     """One charging session whose reports meet one fate; `expected` holds the tokens by what became of them."""
@@ -54,11 +62,14 @@ class Session:
     expected: Counter[str] = field(default_factory=Counter)
 
     def rows(self) -> tuple[list[Row], list[Row]]:
-        tokens = [f"{self.name}/{index}" for index in range(sum(self.reports))]
+        if self.fate == "lost, and another one twice":
+            self.reports = [self.reports[0], self.reports[0]]
+        tokens = [(number, index) for number, size in enumerate(self.reports, 1) for index in range(size)]
         last = set(tokens[len(tokens) - self.reports[-1] :])
         earlier = set(tokens) - last
-        books: Counter[str] = Counter(tokens)
-        figures = {"acknowledged": len(tokens), "doubt": 0, "reported": len(tokens), "end": "completed", "uncharged": 0}
+        books: Counter[Token] = Counter(tokens)
+        acknowledged, doubted = set(tokens), set[Token]()
+        figures: Row = {"reported": len(tokens), "end": "completed", "uncharged": 0}
         ref: str | None = f"ref-{self.name}"
         second: Row | None = None
         match self.fate:
@@ -66,51 +77,67 @@ class Session:
                 books -= Counter(last)
             case "twice":
                 books += Counter(last)
+            case "lost, and another one twice":
+                books = Counter(earlier) + Counter(earlier)
             case "twice, under a second reference":
-                second = self.ledger_row(len(last)) | {"ref": f"ref-{self.name}-again"}
+                second = self.ledger_row(Counter(last)) | {"ref": f"ref-{self.name}-again"}
                 books_of_both = books + Counter(last)
             case "doubt, charged":
-                figures |= {"acknowledged": len(earlier), "doubt": len(last), "end": "failed"}
+                acknowledged, doubted = earlier, last
+                figures |= {"end": "failed"}
             case "doubt, not charged":
                 books -= Counter(last)
-                figures |= {"acknowledged": len(earlier), "doubt": len(last), "end": "failed"}
+                acknowledged, doubted = earlier, last
+                figures |= {"end": "failed"}
             case "create never answered, charged":
                 ref = None
-                figures |= {"acknowledged": 0, "doubt": len(tokens), "end": "failed"}
+                acknowledged, doubted = set(), set(tokens)
+                figures |= {"end": "failed"}
             case "refused":
                 books -= Counter(last)
-                figures |= {"acknowledged": len(earlier), "end": "denied"}
+                acknowledged = earlier
+                figures |= {"end": "denied"}
             case "failed before the report":
                 books -= Counter(last)
-                figures |= {"acknowledged": len(earlier), "reported": len(earlier), "end": "failed"}
+                acknowledged = earlier
+                figures |= {"reported": len(earlier), "end": "failed"}
             case "open":
                 books -= Counter(last)
-                figures |= {"acknowledged": len(earlier), "reported": len(earlier), "end": "open"}
+                acknowledged = earlier
+                figures |= {"reported": len(earlier), "end": "open"}
             case "let pass":
                 books -= Counter(last)
-                figures |= {"acknowledged": len(earlier), "reported": len(earlier), "uncharged": len(last)}
+                acknowledged = earlier
+                figures |= {"reported": len(earlier), "uncharged": len(last)}
+        doubt = [(len(doubted), checksum(Counter(doubted)), "timeout")] if doubted else []
+        figures |= {"acknowledged": len(acknowledged), "checksum": checksum(Counter(acknowledged))}
+        figures |= {"doubt": len(doubted), "doubts": doubt}
         excused = {"refused", "failed before the report", "open", "let pass"}
+        crossed = self.fate == "lost, and another one twice"
         bag = books_of_both if second else books
         self.expected = Counter(
             {
                 "used": len(tokens),
                 "debited": bag.total(),
-                "charged": len(bag),
-                "lost": 0 if self.fate in excused else len(set(tokens) - set(bag)),
-                "double_charged": sum(times - 1 for times in bag.values()),
-                "doubted": figures["doubt"],
+                "charged": len(tokens) if crossed else len(bag),
+                "lost": 0 if crossed or self.fate in excused else len(set(tokens) - set(bag) - doubted),
+                "undelivered": len(doubted - set(bag)),
+                "double_charged": 0 if crossed else sum(times - 1 for times in bag.values()),
+                "misbooked": len(tokens) if crossed else 0,
+                "doubted": len(doubted),
             }
         )
         smf = record(len(tokens), ref=ref, key=f"key-{self.name}", unit=self.unit, rg=self.rating_group, **figures)
-        return [smf], [self.ledger_row(books.total()), *([second] if second else [])]
+        return [smf], [self.ledger_row(books), *([second] if second else [])]
 
-    def ledger_row(self, units: int) -> Row:
-        ref, key = f"ref-{self.name}", f"key-{self.name}"
-        return ledger(units, ref=ref, key=key, unit=self.unit, rg=self.rating_group)
+    def ledger_row(self, books: Counter[Token]) -> Row:
+        name = {"ref": f"ref-{self.name}", "key": f"key-{self.name}", "unit": self.unit, "rg": self.rating_group}
+        return ledger(books.total(), checksum=checksum(books), **name)
 
 
 FATES = [
-    "charged", "lost", "twice", "twice, under a second reference", "doubt, charged", "doubt, not charged",
+    "charged", "lost", "lost, and another one twice", "twice",
+    "twice, under a second reference", "doubt, charged", "doubt, not charged",
     "create never answered, charged", "refused", "failed before the report", "open", "let pass",
 ]  # fmt: skip
 
@@ -143,11 +170,11 @@ def test_the_audit_agrees_with_a_bag_of_tokens(fleet: list[Session], shuffled: A
     shuffled.shuffle(records)
     shuffled.shuffle(rows)
     audit = audited(records, rows)
-    for name in ("used", "debited", "charged", "lost", "double_charged", "doubted"):
+    for name in ("used", "debited", "charged", "lost", "undelivered", "double_charged", "misbooked", "doubted"):
         found = getattr(audit, f"{name}_units")
         assert {unit: found.get(unit, 0) for unit in expected} == {u: sums[name] for u, sums in expected.items()}, name
     assert audit.sessions == len(fleet)
-    wrong = sum(sums["lost"] + sums["double_charged"] for sums in expected.values())
+    wrong = sum(sums["lost"] + sums["double_charged"] + sums["misbooked"] for sums in expected.values())
     assert audit.balanced is (wrong == 0)
     assert set(audit.in_doubt_units.values()) <= {0}
 
@@ -230,6 +257,34 @@ def test_a_run_without_sessions_balances() -> None:
     audit = audited([], [])
     assert audit.balanced
     assert audit.sessions == 0
+
+
+def test_checksums_of_many_sessions_of_one_subscriber_add_up_beyond_what_a_database_holds() -> None:
+    largest = (1 << 61) - 2
+    parts = [record(1, ref=None, key="k", checksum=largest, end="failed") for _ in range(9)]
+    rows = [ledger(1, ref=f"r{index}", key="k", checksum=largest) for index in range(9)]
+    assert audited(parts, rows).balanced
+    rows[0] |= {"checksum": largest - 1}
+    assert audited(parts, rows).misbooked_units == {"totalVolume": 9}
+
+
+@pytest.mark.parametrize("checksum", [None, -1, 1 << 61, "many", 1.5])
+def test_a_checksum_that_is_missing_or_nonsense_is_no_evidence(checksum: Any) -> None:
+    assert audited([record(10, checksum=12)], [ledger(10, checksum=checksum)]).balanced
+
+
+def test_doubt_is_named_with_its_reason() -> None:
+    doubts = [(2, 4, "timeout"), (1, 3, "unreadable"), (1, 3, "what is this")]
+    figures = {"acknowledged": 6, "doubt": 4, "doubts": doubts, "checksum": 12, "end": "failed"}
+    resolved = audited([record(10, **figures)], [ledger(8, checksum=16)])
+    assert resolved.balanced
+    reasons = {reason: sums["totalVolume"] for reason, sums in resolved.doubted_by_reason.items()}
+    assert reasons == {"no answer": 1, "no answer in time": 2, "unreadable answer": 1}
+    assert (resolved.undelivered_units, resolved.charged_units) == ({"totalVolume": 2}, {"totalVolume": 8})
+    (offence,) = audited([record(10, **figures)], [], unverifiable="no ledger").offences
+    assert offence.in_doubt == 4
+    assert offence.doubts == {"no answer": 1, "no answer in time": 2, "unreadable answer": 1}
+    assert "no answer in time, unreadable answer, no answer" in offence.why
 
 
 def test_the_summary_is_plain_json() -> None:
