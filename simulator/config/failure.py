@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field
 
+from simulator.config.errors import did_you_mean, problem, shown
 from simulator.config.model import Model
 from simulator.config.quantities import Duration, SomeCount, SomeDuration
 
 Handling = Literal["TERMINATE", "CONTINUE", "RETRY_AND_TERMINATE"]
+HANDLINGS: tuple[Handling, ...] = get_args(Handling)
 
 
 class ByTrouble(Model):
@@ -31,6 +33,8 @@ class ByTrouble(Model):
 
 def _everywhere(given: Any) -> Any:
     """One word stands for all kinds of trouble."""
+    if isinstance(given, str) and given not in HANDLINGS:
+        raise problem(f"expected {' or '.join(HANDLINGS)}, got {shown(given)}{did_you_mean(given, HANDLINGS)}")
     return dict.fromkeys(ByTrouble.model_fields, given) if isinstance(given, str) else given
 
 

@@ -21,6 +21,7 @@ import httpx
 import orjson
 
 from simulator.audit import Audit, AuditError, Auditor, read_rows
+from simulator.config.openapi import load_schemas
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
@@ -50,6 +51,8 @@ async def conduct(options: RunOptions) -> Result:
             parse_threshold(text)
         except ThresholdError as error:
             raise RunError(f"profile {options.profile.name}: thresholds: {error}") from None
+    if options.openapi is not None:
+        load_schemas(options.openapi)  # the engines do so again; what is wrong with them is said now
     with _folder(options) as folder:
         return await Conductor(options, folder).run()
 
