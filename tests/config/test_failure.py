@@ -32,7 +32,10 @@ def test_one_word_stands_for_all_kinds_of_trouble() -> None:
 
 def test_a_wrong_word_is_said_once() -> None:
     assert said(Failure, {"update": "RETRY"}) == [
-        ("update", 'expected TERMINATE or CONTINUE or RETRY_AND_TERMINATE, got "RETRY"')
+        (
+            "update",
+            'expected TERMINATE or CONTINUE or RETRY_AND_TERMINATE, got "RETRY", did you mean "RETRY_AND_TERMINATE"?',
+        )
     ]
     ((place, _),) = said(Failure, {"update": {"timout": "CONTINUE"}})
     assert place == "update.timout"
