@@ -649,11 +649,14 @@ class Profile(Model):
     @classmethod
     def _enough_subscribers(cls, load: Load, info: ValidationInfo) -> Load:
         subscribers: Subscribers | None = info.data.get("subscribers")
-        if subscribers is not None:
+        usages: dict[str, Usage] | None = info.data.get("usages")
+        if subscribers is not None and usages is not None:
+            each = min(usage.sessions for usage in usages.values())
+            what = f"{subscribers.count:,} subscribers" + (f" with {each} sessions each" if each > 1 else "")
             wrong = [
-                ((name,), f"more than the {subscribers.count:,} subscribers")
+                ((name,), f"more than the {what}")
                 for name in ("start_open", "devices")
-                if (getattr(load, name) or 0) > subscribers.count
+                if (getattr(load, name) or 0) > subscribers.count * each
             ]
             if wrong:
                 raise located(wrong)
