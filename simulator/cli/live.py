@@ -62,7 +62,7 @@ class LiveView:
 def live_line(facts: RunFacts, totals: Totals, elapsed_s: float) -> str:
     """The state of a run in one line, for a log."""
     if not totals.workers:
-        return f"{elapsed_s:.0f} s: starting"
+        return f"{max(0.0, elapsed_s):.0f} s: starting"
     interval, run = totals.interval(), totals.run
     response = interval.histogram("latency_us", "response")
     parts = [

@@ -24,16 +24,18 @@ from pydantic import (
 
 from simulator.config.distributions import Distribution
 from simulator.config.drawn import Drawn
-from simulator.config.errors import Wrong, located, problem, shown
+from simulator.config.errors import Wrong, did_you_mean, located, problem, shown
 from simulator.config.model import Model
 from simulator.config.quantities import (
     DURATION,
+    Balance,
     Count,
     Duration,
     Rate,
     Share,
     SomeCount,
     SomeDuration,
+    SomeRate,
     WholeSeconds,
     text,
 )
@@ -180,6 +182,15 @@ class NotifyStorm(Model):
     """Of the sessions that are open when the storm begins."""
 
 
+class Credit(Model):
+    """Accounts are topped up, once each, until they all are or the window ends."""
+
+    balances: Annotated[dict[str, Balance], Field(min_length=1)]
+    """What is added, by counter."""
+    rate: SomeRate = 1000.0
+    """Accounts per second."""
+
+
 KINDS = (
     "delay",
     "status",
@@ -202,6 +213,7 @@ KINDS = (
     "wrong_sequence",
     "outage",
     "notify",
+    "credit",
 )
 ENDPOINT_KINDS = frozenset({"max_streams", "close_window", "outage", "notify"})
 """They come over an endpoint as a whole, not over single requests."""
@@ -265,6 +277,8 @@ class Fault(Model):
     outage: Yes | None = None
     """The endpoint cuts all connections and refuses new ones, until it comes back."""
     notify: NotifyStorm | None = None
+    credit: Credit | None = None
+    """Nothing goes wrong: those subscribers (all, or a share) that have an account at `from` are topped up."""
 
     @property
     def kind(self) -> str:
@@ -290,6 +304,8 @@ class Fault(Model):
                 for name in ("operations", "subscribers", "share")
                 if getattr(self, name) not in (None, 1.0)
             ]
+        if self.credit is not None and self.operations is not None:
+            wrong.append((("operations",), "does not belong here: credit comes to accounts, not with requests"))
         if self.rating_groups is not None and kinds[0] not in RATING_GROUP_KINDS:
             wrong.append((("rating_groups",), f"belongs to {', '.join(sorted(RATING_GROUP_KINDS))}, not to {kinds[0]}"))
         wrong += [] if self.subscribers is None else _wrong_range(self.subscribers)
@@ -347,3 +363,14 @@ def wrong_endpoints(faults: Iterable[Fault], endpoints: int) -> list[Wrong]:
         if fault.redirect is not None and (fault.redirect.endpoint or 0) > endpoints:
             wrong.append(((i, "redirect", "endpoint"), f"{words}, got {fault.redirect.endpoint}"))
     return wrong
+
+
+def wrong_counters(faults: Iterable[Fault], counters: Iterable[str]) -> list[Wrong]:
+    """Credit for balances that the plan does not have."""
+    known = list(counters)
+    return [
+        ((i, "credit", "balances", name), f'no balance "{name}"{did_you_mean(name, known)}')
+        for i, fault in enumerate(faults)
+        for name in (fault.credit.balances if fault.credit is not None else ())
+        if name not in known
+    ]

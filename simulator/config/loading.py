@@ -13,8 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from simulator.config.dialect import Dialect, shipped_dialect
 from simulator.config.document import Document, read
-from simulator.config.errors import ConfigError, did_you_mean
-from simulator.config.faults import FaultFile
+from simulator.config.errors import ConfigError, Wrong, did_you_mean
+from simulator.config.faults import FaultFile, wrong_counters
 from simulator.config.model import Model, problems
 from simulator.config.overrides import override
 from simulator.config.plan import RatingPlan
@@ -137,12 +137,14 @@ def _check_sandbox(profile: Profile, document: Document) -> None:
     if plan != "default" and not Path(plan).exists():
         raise ConfigError(document.problem(("sandbox", "plan"), f"no file {plan}"))
     counters = load_plan(None if plan == "default" else plan).balances
-    unknown = [name for name in balances if name not in counters]
-    if unknown:
-        raise ConfigError(
-            document.problem(("sandbox", "balances", name), f'no balance "{name}"{did_you_mean(name, counters)}')
-            for name in unknown
-        )
+    wrong: list[Wrong] = [
+        (("balances", name), f'no balance "{name}"{did_you_mean(name, counters)}')
+        for name in balances
+        if name not in counters
+    ]
+    wrong += [(("faults", *place), text) for place, text in wrong_counters(profile.sandbox.faults, counters)]
+    if wrong:
+        raise ConfigError(document.problem(("sandbox", *place), text) for place, text in wrong)
 
 
 def locate_profile(name_or_path: str | Path) -> Path:

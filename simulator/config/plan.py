@@ -67,6 +67,9 @@ class Terms(Model, Generic[Q]):
     """The share of a grant that is left when usage must be reported; 0 sends no threshold."""
     validity: WholeSeconds = 0
     """Seconds after which a grant has to be renewed; 0 sends none."""
+    validity_jitter: Share = 0.0
+    """By what share of it the validity is longer or shorter, in some sessions more and in others less, so that sessions that
+    began together do not renew together for ever."""
     holding_time: WholeSeconds = 0
     """Seconds without traffic after which a grant is given back; 0 sends none."""
     final_unit: FinalUnit | None = "TERMINATE"

@@ -29,6 +29,7 @@ from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults
 from simulator.config.headers import Headers
 from simulator.config.model import Model
 from simulator.config.notify import Notify
+from simulator.config.plan import TimeOfDay
 from simulator.config.quantities import (
     COUNT,
     DURATION,
@@ -528,6 +529,9 @@ class Profile(Model):
     pace: Pace = 1.0
     timestamps: Literal["wall", "session"] = "wall"
     """Which time messages carry."""
+    session_clock: TimeOfDay | None = Field(None, validate_default=True)
+    """Time of day (UTC) at which session time begins, for `timestamps: session`; null: as late as it is. Two runs of a day
+    then tell the same times: give each a seed of its own where the CHF remembers the other."""
     timeouts: Timeouts = Timeouts()
     repeats: Annotated[Count, Field(le=10)] = 1
     """Repeats of a request after a timeout or a lost connection."""
@@ -623,6 +627,13 @@ class Profile(Model):
             raise problem(f"is missing: dialect {dialect.name} puts it into every message")
         return tenant
 
+    @field_validator("session_clock", mode="after")
+    @classmethod
+    def _clock_of_session_time(cls, clock: str | None, info: ValidationInfo) -> str | None:
+        if clock is not None and info.data.get("timestamps", "session") != "session":
+            raise problem("belongs to timestamps: session")
+        return clock
+
     @field_validator("mix", mode="after")
     @classmethod
     def _mix_of_usages(cls, mix: dict[str, float], info: ValidationInfo) -> dict[str, float]:
@@ -638,11 +649,14 @@ class Profile(Model):
     @classmethod
     def _enough_subscribers(cls, load: Load, info: ValidationInfo) -> Load:
         subscribers: Subscribers | None = info.data.get("subscribers")
-        if subscribers is not None:
+        usages: dict[str, Usage] | None = info.data.get("usages")
+        if subscribers is not None and usages is not None:
+            each = min(usage.sessions for usage in usages.values())
+            what = f"{subscribers.count:,} subscribers" + (f" with {each} sessions each" if each > 1 else "")
             wrong = [
-                ((name,), f"more than the {subscribers.count:,} subscribers")
+                ((name,), f"more than the {what}")
                 for name in ("start_open", "devices")
-                if (getattr(load, name) or 0) > subscribers.count
+                if (getattr(load, name) or 0) > subscribers.count * each
             ]
             if wrong:
                 raise located(wrong)

@@ -108,6 +108,7 @@ SOME_COUNT = Quantity(words=COUNT.words, units=COUNTS, whole=True, positive=True
 NUMBER = Quantity(words="a number such as 1.5", units=COUNTS)
 SOME_NUMBER = Quantity(words=NUMBER.words, units=COUNTS, positive=True)
 RATE = Quantity(words="a rate such as 200/s, 30/m or 1M/h", units=RATES)
+SOME_RATE = Quantity(words=RATE.words, units=RATES, positive=True)
 THROUGHPUT = Quantity(words="a throughput such as 5Mbps or 600kB/s", units=THROUGHPUTS)
 SHARE = Quantity(words="a share such as 10% or 0.1", units=SHARES, at_most=1)
 BALANCE = Quantity(words="a balance such as 100h, 50GB or 1000", units=TIMES | VOLUMES | COUNTS, whole=True)
@@ -124,6 +125,8 @@ SomeCount = Annotated[int, *_field(SOME_COUNT)]
 Number = Annotated[float, *_field(NUMBER)]
 Rate = Annotated[float, *_field(RATE)]
 """Per second."""
+SomeRate = Annotated[float, *_field(SOME_RATE)]
+"""Per second, more than 0."""
 Share = Annotated[float, *_field(SHARE)]
 """0 to 1."""
 Balance = Annotated[int, *_field(BALANCE)]

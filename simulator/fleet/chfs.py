@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from simulator.fleet.draws import Purpose, uniform
 from simulator.n40.overload import OverloadInformation
@@ -31,7 +32,7 @@ class Chf:
     """One of them. `number` counts from 1, in order of priority."""
 
     __slots__ = (
-        "authority", "down_until", "failed", "failures", "not_before", "number", "origin", "overload",
+        "authority", "down_until", "failed", "failed_at", "failures", "not_before", "number", "origin", "overload",
         "overload_until", "requests", "scheme",
     )  # fmt: skip
 
@@ -41,6 +42,7 @@ class Chf:
         self.scheme = (b":scheme", destination.scheme)
         self.authority = (b":authority", destination.authority)
         self.failures = 0  # in a row
+        self.failed_at = -ONE_EVENT  # when the last one was counted
         self.down_until = 0  # when to find out whether it is back; 0: it is up
         self.not_before = 0  # it asked for no new sessions until then (Retry-After)
         self.overload: OverloadInformation | None = None
@@ -53,6 +55,8 @@ class Chf:
         return self.down_until != 0
 
 
+ONE_EVENT: Final = 10_000_000
+"""ns. A connection that is cut takes all its requests along, and a deadline that passes is that of many."""
 Tell = Callable[[Chf, str], None]
 """A CHF has changed its state: what happened, in words."""
 
@@ -73,14 +77,26 @@ class Chfs:
         return self._by_origin.get(origin)
 
     def choose(self, now: int) -> int:
-        """The place of the CHF for a new session: the first that is up, or that it is time to try again."""
+        """The place of the CHF for a new session: the first that is up, or that it is time to try again.
+
+        One that asked to be left alone (Retry-After) is left alone where another is up.
+        """
+        busy: int | None = None
         for place, chf in enumerate(self.all):
             if not chf.down_until:
-                return place
-            if chf.down_until <= now:
+                if chf.not_before <= now:
+                    return place
+                busy = place if busy is None else busy
+            elif chf.down_until <= now:
                 chf.down_until = now + self._recheck  # this session finds out; the others do not wait for it
                 return place
-        return 0
+        return busy or 0
+
+    def refuge(self, place: int, now: int) -> int | None:
+        """Another CHF that is up, for a report to one that is known to be down; None where that one is up, or no other."""
+        if self.all[place].down_until <= now:
+            return None
+        return next((other for other, chf in enumerate(self.all) if not chf.down_until), None)
 
     def next_after(self, place: int, tried: int, now: int) -> int | None:
         """Another CHF for a request that has been tried at `place` and so many others; None: there is no more."""
@@ -98,7 +114,10 @@ class Chfs:
             self._tell(chf, "is back")
 
     def on_failure(self, chf: Chf, why: str, now: int) -> None:
-        """It did not answer, or not as a CHF that is well."""
+        """It did not answer, or not as a CHF that is well. What fails at one moment fails for one reason, and counts once."""
+        if now - chf.failed_at < ONE_EVENT:
+            return
+        chf.failed_at = now
         chf.failures += 1
         if chf.failures >= self._down_after:
             if not chf.down_until:

@@ -17,6 +17,9 @@ from simulator.http2 import Exchange, Failure, FailureKind, Pool, PoolLimits, Po
 MAX_ORIGINS: Final = 16
 """Other origins per network function; beyond, requests stay with the configured target."""
 
+LONGEST_BACKOFF_S: Final = 2.0
+"""Between two attempts to connect: a CHF that is back is to be found soon, and a few connections per network function are no
+load for it."""
 TOTALS: Final = (
     "opened", "lost", "reconnects", "recycled", "overflowed", "waited", "requests", "answers", "resets", "refused",
     "timeouts", "goaways", "protocol_errors", "bytes_sent", "bytes_received",
@@ -56,6 +59,8 @@ class FleetConnections:
             waiting=connections.waiting,
             connect_timeout_s=connections.connect_timeout,
             keepalive_s=connections.keepalive,
+            backoff_max_s=LONGEST_BACKOFF_S,
+            waits_for_peer=len(targets) == 1,
         )
         self._pools: dict[str, list[Pool]] = {}
         self._elsewhere: dict[tuple[str, bytes], Pool | _Opening] = {}

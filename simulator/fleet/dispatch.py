@@ -20,7 +20,7 @@ from simulator.measure import Recorder
 from simulator.n40 import ChargingAnswer, Delivery, DeliveryPolicy, Operation, Request, Trouble, read_answer
 from simulator.n40.answers import Action, split_location
 from simulator.n40.delivery import Chances, Step
-from simulator.n40.failure import trouble_of
+from simulator.n40.failure import Handling, trouble_of
 from simulator.n40.overload import read_overload, read_retry_after
 from simulator.n40.sbi import compressed
 
@@ -35,7 +35,10 @@ HOPELESS: Final = frozenset({FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureK
 """Failures after which nothing was sent and there is no point in another attempt at once, where they are safe to repeat."""
 REDIRECTS: Final = (307, 308)
 # Globals, because looking up an enum's member costs ten times as much.
+_CREATE: Final = Operation.CREATE
+_EVENT: Final = Operation.EVENT
 _RELEASE: Final = Operation.RELEASE
+_RETRY: Final = Handling.RETRY_AND_TERMINATE
 _FAILURE: Final = Action.FAILURE
 
 Transmit = Callable[[NetworkFunction, Exchange, int, "bytes | None", int], None]
@@ -112,11 +115,26 @@ class Dispatch:
         live.request = request
         live.due = now if self._pace.flat_out else min(now, self._pace.wall_time(request.due))
         live.first_sent = 0
+        if self._several:
+            self._avoid_a_dead_one(live, request, now)
         if request.repeated:
             live.delivery = Delivery(request, self._policy)
             self._attempt(live, request, live.delivery.body, now)
         else:
             self._attempt(live, request, request.body, now)
+
+    def _avoid_a_dead_one(self, live: LiveSession, request: Request, now: int) -> None:
+        """A report to a CHF that is known to be down goes to another one at once, where the session may move at all."""
+        place = self._chfs.refuge(live.chf, now)
+        session = live.session
+        if place is None or request.operation is _CREATE or request.operation is _EVENT:
+            return
+        if session.failover and session.handling(request.operation, Trouble.CONNECTION) is _RETRY:
+            self._move(live, place)
+
+    def _move(self, live: LiveSession, place: int) -> None:
+        self._counters[f"failovers|{live.chf + 1}|{place + 1}"] += 1
+        live.chf, live.rebased, live.moved = place, True, live.moved + 1
 
     def send_again(self, live: LiveSession, now: int) -> None:
         """The time that the CHF wanted to be left alone is over, or there is a new token."""
@@ -209,7 +227,9 @@ class Dispatch:
             answer.origin = None  # where the session is anyway
         if self._sample is not None:
             self._sample.look(request, result.status, result.headers, result.body)
-        if answer.action is _FAILURE and self._comes_again(live, request, exchange, result, now):
+        if answer.action is _FAILURE and self._comes_again(
+            live, request, exchange, result, now, processed=not answer.unprocessed
+        ):
             return
         chf = self._chfs.all[live.chf]
         if chf.failures and result.status < 500:
@@ -251,7 +271,9 @@ class Dispatch:
         live.request = live.delivery = None
         self._owner.on_failure(live, request, trouble, now, processed=delivery.processed)
 
-    def _comes_again(self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int) -> bool:
+    def _comes_again(
+        self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int, *, processed: bool
+    ) -> bool:
         """Whether an answer that is no use leads to another attempt; if not, the session is told."""
         status = result.status
         delivery = live.delivery = live.delivery or Delivery(request, self._policy)
@@ -262,7 +284,7 @@ class Dispatch:
             step = self._renew(live, delivery, exchange, result, now)
         else:
             wait = self._retry_after(live, result, now)
-            step = self._after_trouble(live, request, delivery, result, wait, now)
+            step = self._after_trouble(live, request, delivery, result.status, wait, now, processed=processed)
         if step is Step.GIVE_UP:
             return False
         self._series.repeated(live, request.operation, exchange, now)
@@ -274,14 +296,21 @@ class Dispatch:
         return True
 
     def _after_trouble(
-        self, live: LiveSession, request: Request, delivery: Delivery, result: Answer, wait: int, now: int
+        self,
+        live: LiveSession,
+        request: Request,
+        delivery: Delivery,
+        status: int,
+        wait: int,
+        now: int,
+        *,
+        processed: bool,
     ) -> Step:
-        status = result.status
         chf = self._chfs.all[live.chf]
-        if status >= 500:
+        if status >= 500 and not wait:  # one that says when to come again is alive
             self._chfs.on_failure(chf, f"HTTP_{status}", now)
         trouble = Trouble.UNREADABLE if status < 300 else trouble_of(status)
-        step = delivery.on_trouble(self._chances(live, request, trouble, now), processed=status != 429, wait=wait)
+        step = delivery.on_trouble(self._chances(live, request, trouble, now), processed=processed, wait=wait)
         if self._several and step is Step.GIVE_UP:
             chf.failed += 1
         return step
@@ -290,8 +319,7 @@ class Dispatch:
         if step is Step.NEXT_CHF:
             place = self._chfs.next_after(live.chf, live.moved, now)
             assert place is not None
-            self._counters[f"failovers|{live.chf + 1}|{place + 1}"] += 1
-            live.chf, live.rebased, live.moved = place, True, live.moved + 1
+            self._move(live, place)
         self._attempt(live, request, delivery.body, now)
 
     def _chances(self, live: LiveSession, request: Request, trouble: Trouble, now: int) -> Chances:

@@ -130,7 +130,6 @@ class Engine:
                 self._command.worker,
                 self._on_notify,
                 codec=self._command.codec,
-                with_response=True,
             )
 
     async def _authenticate(self, functions: list[NetworkFunction]) -> None:

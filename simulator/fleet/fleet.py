@@ -19,7 +19,7 @@ from simulator.fleet.chfs import Chf, Chfs, Destination
 from simulator.fleet.conformance import ConformanceSample
 from simulator.fleet.dispatch import Dispatch, Owner, Transmit
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
-from simulator.fleet.pace import NowTimestamps, Pace, timestamps
+from simulator.fleet.pace import NowTimestamps, Pace, at_time_of_day, timestamps
 from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
@@ -82,7 +82,7 @@ class Fleet(Owner):
         self.recorder = recorder
         self.books = Books(recorder, write_record)
         self.functions = build_network_functions(profile, share.index) if functions is None else functions
-        stamps = timestamps(profile.timestamps, epoch, profile.pace)
+        stamps = timestamps(profile.timestamps, at_time_of_day(epoch, profile.session_clock), profile.pace)
         self._present = stamps if isinstance(stamps, NowTimestamps) else None  # has to be told the time
         self._chfs = Chfs(
             destinations,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from simulator.n40 import Timestamps
+
+NS_PER_MINUTE: Final = 60_000_000_000
+NS_PER_DAY: Final = 24 * 60 * NS_PER_MINUTE
 
 
 class Pace:
@@ -46,6 +51,14 @@ class NowTimestamps(Timestamps):
 
     def _millisecond_of(self, now: int) -> int:  # noqa: ARG002
         return self._millisecond
+
+
+def at_time_of_day(epoch: int, clock: str | None) -> int:
+    """The moment of that day (UTC, ns) at which the clock shows `HH:MM`; without one, `epoch` as it is."""
+    if clock is None:
+        return epoch
+    hours, _, minutes = clock.partition(":")
+    return epoch // NS_PER_DAY * NS_PER_DAY + (int(hours) * 60 + int(minutes)) * NS_PER_MINUTE
 
 
 def timestamps(kind: str, epoch: int, factor: float | None) -> Timestamps:

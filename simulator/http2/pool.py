@@ -50,6 +50,8 @@ class PoolLimits:
     backoff_max_s: float = 5.0
     max_body_octets: int = 1 << 20
     max_header_octets: int = 1 << 16
+    waits_for_peer: bool = True
+    """Whether exchanges wait while no connection can be made; if not, they fail at once, so that another peer can be asked."""
     max_requests_per_connection: int = 1 << 28
     """Then the connection is replaced; stream ids would last for 2**30 requests (RFC 9113 5.1.1)."""
 
@@ -84,6 +86,8 @@ class Pool:
         self._sweep_timer: asyncio.TimerHandle | None = None
         self._problem = ""
         """The last failed attempt to connect, while there is no connection."""
+        self._away = False
+        """Whether the last attempt to connect failed."""
         self._max_requests = self.limits.max_requests_per_connection
         self._closed = False
         self._past = Counters()
@@ -103,6 +107,7 @@ class Pool:
     def open_later(self, problem: str) -> None:
         """Go on trying after `open` has failed; until then everything waits, and fails with that problem at its deadline."""
         self._problem = problem
+        self._away = True
         self._slots = [self._slot() for _ in range(self.limits.connections)]
         for slot in self._slots:
             slot.start()
@@ -139,6 +144,8 @@ class Pool:
     def _wait(self, exchange: Exchange) -> None:
         if self._closed:
             self._turn_away(exchange, Failure(FailureKind.CLOSED, "the pool is closed", safe_to_repeat=True))
+        elif self._is_hopeless():
+            self._turn_away(exchange, self._no_connection())
         elif len(self._waiting) >= self.limits.waiting:
             self._overflowed += 1
             detail = f"{self.limits.waiting} exchanges are waiting already"
@@ -147,6 +154,17 @@ class Pool:
             self._waited += 1
             self._waiting.append(exchange)
             self._note_waiting()
+
+    def _is_hopeless(self) -> bool:
+        """Whether nobody may wait, because there is no connection and none can be made."""
+        return self._away and not self._is_connected() and not self.limits.waits_for_peer
+
+    def _is_connected(self) -> bool:
+        """Whether there is a connection that takes exchanges, now or when it has room."""
+        return any(connection.established and connection.serving for connection in self._all)
+
+    def _no_connection(self) -> Failure:
+        return Failure(FailureKind.CONNECT_FAILED, self._problem, safe_to_repeat=True)
 
     def _admit(self) -> None:
         """Send those who wait, in order, as long as there is room."""
@@ -225,11 +243,11 @@ class Pool:
             return
         self._waiting = deque(exchange for exchange in self._waiting if exchange.deadline > now)
         self._timeouts_waiting += len(late)
-        kind, detail = FailureKind.TIMEOUT, "the deadline passed in the waiting room"
+        failure = Failure(FailureKind.TIMEOUT, "the deadline passed in the waiting room", safe_to_repeat=True)
         if self._problem and not self._ready:
-            kind, detail = FailureKind.CONNECT_FAILED, self._problem
+            failure = self._no_connection()
         for exchange in late:
-            self._finish(exchange, Failure(kind, detail, safe_to_repeat=True), now)
+            self._finish(exchange, failure, now)
 
     # Connections.
 
@@ -258,8 +276,12 @@ class Pool:
             connection = await connect(self.target, self._make, tls=self._tls, timeout_s=self.limits.connect_timeout_s)
         except TargetError as error:
             self._problem = str(error)
+            self._away = True
+            if self._is_hopeless():
+                self._turn_away_waiting()
             raise
         self._problem = ""
+        self._away = False
         self._opened += 1
         return connection
 
@@ -311,6 +333,11 @@ class Pool:
         for exchange in waiting:
             sent_nothing = Failure(FailureKind.CLOSED, "the pool was closed", safe_to_repeat=True)
             self._finish(exchange, sent_nothing, now)
+
+    def _turn_away_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for exchange in waiting:
+            self._turn_away(exchange, self._no_connection())
 
     def take_waiting_peak(self) -> int:
         """The most that have waited at a time since this was last asked."""

@@ -69,6 +69,13 @@ _CREATE: Final = Operation.CREATE
 _RELEASE: Final = Operation.RELEASE
 
 
+NOT_PROCESSED: Final = frozenset(
+    {"NF_CONGESTION", "NF_CONGESTION_RISK", "INSUFFICIENT_RESOURCES", "TARGET_NF_NOT_REACHABLE"}
+)
+"""Causes of TS 29.500 5.2.7.2 with which a request is turned away before anything came of it. The statuses 401, 429 and 3xx
+say so by themselves (RFC 9110 15.4, 15.5.2, RFC 6585 4)."""
+
+
 class ChargingAnswer:
     """An answer, read. `cause` names what went wrong, "" if nothing did; `detail` is the CHF's own text, for people.
 
@@ -101,12 +108,16 @@ class ChargingAnswer:
     def may_have_charged(self) -> bool:
         """Whether the CHF may have charged what this answer does not confirm.
 
-        An answer of 3xx, 401 or 429 says that its request was not processed (RFC 9110 15.4, 15.5.2, RFC 6585 4), and so does a
-        refusal; any other failure says nothing. Where it answers a repeat, an earlier attempt may have been charged, whatever it
-        says.
+        A refusal says that it did not, any other failure says nothing, unless it is `unprocessed`. Where it answers a repeat, an
+        earlier attempt may have been charged, whatever it says.
         """
-        unprocessed = self.status in (401, 429) or 300 <= self.status < 400
-        return self.repeats > 0 or (self.action is _FAILURE and not unprocessed)
+        return self.repeats > 0 or (self.action is _FAILURE and not self.unprocessed)
+
+    @property
+    def unprocessed(self) -> bool:
+        """Whether it says that its request was not processed: by its status, or by what TS 29.500 says about its cause."""
+        status = self.status
+        return status in (401, 429) or 300 <= status < 400 or self.cause in NOT_PROCESSED
 
 
 def trouble_of_answer(answer: ChargingAnswer) -> Trouble:

@@ -98,7 +98,7 @@ class Conductor:
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
         self._all_gone = anyio.Event()
-        self._said: dict[tuple[str, str], float] = {}
+        self._said: dict[str, tuple[str, float]] = {}
         self._events: list[dict[str, object]] = []
         self._t0_s = 0.0
         self._before = folder / "ledger-before.ndjson"
@@ -358,12 +358,13 @@ class Conductor:
         self._note_progress(failed=bool(failure))
 
     def _note_event(self, event: messages.Event) -> None:
-        """Every engine sees for itself; what another one has said already is not said again within a second."""
+        """Every engine sees for itself; what was the last that another one said is not said again within a second."""
         moment = time.monotonic()
-        text = f"{event.fields['subject']} {event.fields['text']}"
-        key = (event.fields["subject"], str(event.fields["text"])[:8])
-        if moment - self._said.get(key, -LEAST_BETWEEN_NOTES_S) >= LEAST_BETWEEN_NOTES_S:
-            self._said[key] = moment
+        subject, text = str(event.fields["subject"]), f"{event.fields['subject']} {event.fields['text']}"
+        what = str(event.fields["text"])[:8]
+        said, before = self._said.get(subject, ("", 0.0))
+        if what != said or moment - before >= LEAST_BETWEEN_NOTES_S:
+            self._said[subject] = (what, moment)
             self._options.observer.note(text)
             if len(self._events) < MOST_EVENTS:
                 self._events.append({"at_s": round(moment - self._t0_s, 3), "text": text})

@@ -420,7 +420,7 @@ class Chf:
         units: Sequence[Units] = usage.containers or ([usage.requested] if usage.requested else [])
         group = self.tariffs.find(usage.rating_group) or self.tariffs.unrated(units)
         balance = None if group.counter is None else session.account.balance(group.counter)
-        quota = Quota(usage.rating_group, group, balance)
+        quota = Quota(usage.rating_group, group, balance, group.validity_in(session.reference))
         session.quotas = (*session.quotas, quota)
         return quota
 

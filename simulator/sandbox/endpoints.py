@@ -24,7 +24,8 @@ from simulator.sandbox.moods import Mood
 from simulator.sandbox.n40_server import fair_weather, serve_n40, stumbled
 from simulator.sandbox.paths import TOKENS
 from simulator.sandbox.quirks import Quirky
-from simulator.sandbox.weather import Conditions, Fate, Weather
+from simulator.sandbox.top_ups import TopUps
+from simulator.sandbox.weather import Conditions, Fate, Rule, Weather
 
 OnStorm = Callable[[NotifyStorm, int | None, int | None], None]
 """Called when a storm of notifications begins: what, from which endpoint (None: all), and until when (ns; None: no end)."""
@@ -230,6 +231,7 @@ class Endpoints:
             for i in range(weather.endpoints)
         ]
         self._timer: asyncio.TimerHandle | None = None
+        self._top_ups = TopUps(weather.counts)
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(self._all)
@@ -244,6 +246,7 @@ class Endpoints:
         """Stops all of them."""
         if self._timer is not None:
             self._timer.cancel()
+        await self._top_ups.aclose()
         await asyncio.gather(*(endpoint.aclose() for endpoint in self._all))
 
     def start(self, t0: int) -> None:
@@ -257,14 +260,19 @@ class Endpoints:
         for endpoint in self._all:
             endpoint.settle(now)
         for rule in self.weather.begun(now):
-            self._begin(rule.fault, rule.end)
+            self._begin(rule)
+        self._top_ups.keep({rule.number for rule in self.weather})
         self._schedule(now)
 
-    def _begin(self, fault: Fault, end: int | None) -> None:
+    def _begin(self, rule: Rule) -> None:
+        fault = rule.fault
         if fault.notify is not None:
             self.weather.counts["notify"] += 1
             if self.on_storm is not None:
-                self.on_storm(fault.notify, fault.endpoint, end)
+                self.on_storm(fault.notify, fault.endpoint, rule.end)
+        elif fault.credit is not None:
+            stores = dict.fromkeys(each.chf for each in self._all if rule.is_at(each.number))
+            self._top_ups.begin(rule, list(stores))
         else:
             for endpoint in self._all:
                 if fault.endpoint in (None, endpoint.number):

@@ -32,7 +32,16 @@ from pydantic import (
 
 from simulator.config import NotifyStorm, RatingPlan, load_plan
 from simulator.config.errors import located, problem
-from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults, Servers, Stores, wrong_endpoints
+from simulator.config.faults import (
+    MOST_ENDPOINTS,
+    EndpointCount,
+    Fault,
+    Faults,
+    Servers,
+    Stores,
+    wrong_counters,
+    wrong_endpoints,
+)
 from simulator.config.model import Model, message_of
 from simulator.config.quantities import Pace, SomeDuration
 from simulator.config.quirks import BY_THE_BOOK, AnyQuirks
@@ -110,8 +119,10 @@ class SandboxSettings(Model):
 
     @field_validator("faults")
     @classmethod
-    def _known_endpoints(cls, faults: list[Fault], info: ValidationInfo) -> list[Fault]:
+    def _known_endpoints_and_balances(cls, faults: list[Fault], info: ValidationInfo) -> list[Fault]:
         wrong = wrong_endpoints(faults, info.data.get("endpoints", MOST_ENDPOINTS))
+        plan: RatingPlan | None = info.data.get("plan")
+        wrong += [] if plan is None else wrong_counters(faults, plan.balances)
         if wrong:
             raise located(wrong)
         return faults

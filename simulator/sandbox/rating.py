@@ -11,6 +11,7 @@ A debit is the growth of that cost; a reservation is the growth a grant could ca
 from __future__ import annotations
 
 from typing import Final
+from zlib import crc32
 
 from simulator.sandbox.accounts import Balance
 from simulator.sandbox.messages import UINT32, UINT64
@@ -20,6 +21,7 @@ CHECKSUM_MODULUS: Final = (1 << 61) - 1
 """A prime that leaves sums small integers of the machine."""
 
 _MAX_FRAGMENTS: Final = 4096
+_CRC_VALUES: Final = 2.0**32
 _THRESHOLDS: Final = {
     "time": b"timeQuotaThreshold",
     "totalVolume": b"volumeQuotaThreshold",
@@ -61,6 +63,7 @@ class RatingGroup:
         "unit",
         "units",
         "validity",
+        "validity_jitter",
     )
 
     def __init__(
@@ -73,6 +76,7 @@ class RatingGroup:
         max_grant: int | None = None,
         threshold: float = 0.0,
         validity: int = 0,
+        validity_jitter: float = 0.0,
         holding_time: int = 0,
         final_indication: bytes | None = b'{"finalUnitAction":"TERMINATE"}',
         final_validity: int | None = None,
@@ -91,9 +95,10 @@ class RatingGroup:
         self.max_grant = limit if max_grant is None else min(max_grant, limit)
         self.threshold = threshold
         self.validity = validity
+        self.validity_jitter = validity_jitter
         self.holding_time = holding_time
         self.final_indication = final_indication
-        self.final_validity = validity if final_validity is None else final_validity
+        self.final_validity = final_validity
         self.triggers = triggers
         self.switches = switches
         self.switch = b""
@@ -104,7 +109,7 @@ class RatingGroup:
         self.is_plain = rounding == 1 and price == per
         """Whether the cost of so many units is that number; it is for most, and spares the arithmetic."""
         self.rated = rated
-        self.fragments: dict[tuple[int, bool], bytes] = {}
+        self.fragments: dict[tuple[int, bool, int], bytes] = {}
         # Running totals over all sessions, so that nobody has to walk through the sessions for them.
         self.units = 0
         self.debited = 0
@@ -133,20 +138,31 @@ class RatingGroup:
                 self.switch = switch
                 self.fragments.clear()
 
-    def granted(self, units: int, final: bool) -> bytes:
-        """The entry of `multipleUnitInformation` that grants so many units; `final`: there is nothing after them."""
-        fragment = self.fragments.get((units, final))
+    def validity_in(self, reference: bytes) -> int:
+        """Seconds for which grants of that session are valid: with jitter, always the same within its bounds."""
+        if not self.validity_jitter:
+            return self.validity
+        place = crc32(reference) / _CRC_VALUES * 2 - 1
+        return max(1, round(self.validity * (1 + self.validity_jitter * place)))
+
+    def granted(self, units: int, final: bool, validity: int) -> bytes:
+        """The entry of `multipleUnitInformation` that grants so many units; `final`: there is nothing after them.
+
+        `validity` is that of the session, unless the last grant has one of its own.
+        """
+        fragment = self.fragments.get((units, final, validity))
         if fragment is None:
             if len(self.fragments) >= _MAX_FRAGMENTS:
                 self.fragments.clear()
-            fragment = self.fragments[units, final] = self._grant_fragment(units, final)
+            fragment = self.fragments[units, final, validity] = self._grant_fragment(units, final, validity)
         return fragment
 
-    def _grant_fragment(self, units: int, final: bool) -> bytes:
+    def _grant_fragment(self, units: int, final: bool, validity: int) -> bytes:
         parts = [b'"ratingGroup":%d,"resultCode":"SUCCESS"' % self.number]
         switch = b',"tariffTimeChange":"%b"' % self.switch if self.switch else b""
         parts.append(b'"grantedUnit":{"%b":%d%b}' % (self.unit.encode(), units, switch))
-        validity = self.final_validity if final else self.validity
+        if final and self.final_validity is not None:
+            validity = self.final_validity
         if validity:
             parts.append(b'"validityTime":%d' % validity)
         if self.holding_time:
@@ -178,12 +194,15 @@ class Quota:
         "reserved",
         "short",
         "units",
+        "validity",
     )
 
-    def __init__(self, number: int, group: RatingGroup, balance: Balance | None) -> None:
+    def __init__(self, number: int, group: RatingGroup, balance: Balance | None, validity: int = 0) -> None:
         self.number = number
         self.group = group
         self.balance = balance
+        self.validity = validity
+        """Seconds for which its grants are valid; 0: for ever."""
         self.units = 0
         """Reported by the SMF, all in all."""
         self.debited = 0
@@ -273,7 +292,7 @@ class Quota:
         if not (final or group.is_plain):
             final = group.cost(self.units + wanted + 1) - self.debited > available
         self.short = final
-        return group.granted(wanted, final)
+        return group.granted(wanted, final, self.validity)
 
     def _grant_free(self, wanted: int) -> bytes:
         """Zero-rated: nothing is reserved, but it is granted in pieces, so that the SMF reports and the books are kept.
@@ -285,7 +304,7 @@ class Quota:
         if not group.rated:
             return not_granted(self.number, b"RATING_FAILED")
         self.granted = min(wanted or group.grant, group.max_grant)
-        return group.granted(self.granted, False)
+        return group.granted(self.granted, False, self.validity)
 
     def buy(self, wanted: int) -> bytes | None:
         """Debits an event at once (IEC): all of it, or None when the balance is short."""

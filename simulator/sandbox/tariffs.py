@@ -94,6 +94,7 @@ def _rating_group(number: int, terms: Terms[int]) -> RatingGroup:
         max_grant=terms.max_grant,
         threshold=terms.threshold,
         validity=terms.validity,
+        validity_jitter=terms.validity_jitter,
         holding_time=terms.holding_time,
         final_indication=_final_indication(terms),
         final_validity=terms.final_validity,

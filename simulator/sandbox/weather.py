@@ -59,7 +59,7 @@ class Rule:
         """Requests that it fitted so far, chance aside."""
         self.operations = frozenset(fault.operations or ALL_OPERATIONS)
         self.span = None if fault.subscribers is None else subscriber_range(fault.subscribers)
-        self.once = self.kind == "notify" or (self.kind == "goaway" and not fault.picks_requests)
+        self.once = self.kind in {"notify", "credit"} or (self.kind == "goaway" and not fault.picks_requests)
         """Whether it happens when its window begins, and not again."""
         self._key = blake2b(b"%d %d" % (seed, number), digest_size=16).digest()
 
@@ -98,6 +98,13 @@ class Rule:
         self.fits += 1
         share = self.fault.share
         return share >= 1.0 or self.draw(_SHARE) < share
+
+    def chooses(self, subscriber: str) -> bool:
+        """Whether it is for that subscriber, of whom its share is; no requests are counted."""
+        if self.fault.subscribers is not None and not self._is_subscriber(subscriber):
+            return False
+        digest = blake2b(subscriber.encode(), key=self._key, digest_size=8).digest()
+        return (int.from_bytes(digest, "little") >> 11) * _TO_UNIT < self.fault.share
 
     def draw(self, purpose: int) -> float:
         """A number in [0, 1) of the request that was counted last."""
@@ -154,7 +161,7 @@ class Weather:
     """All faults of a sandbox. Endpoints are counted from 1, times are ns; `counts` is what happened, by kind.
 
     A request is counted by what happened to it, a grant, result code or final unit by rating group, `charge_repeats` by
-    repeat that was charged again, GOAWAY by connection, and what comes over endpoints by endpoint and window.
+    repeat that was charged again, credit by account, GOAWAY by connection, and what comes over endpoints by endpoint and window.
     """
 
     def __init__(
@@ -221,7 +228,7 @@ class Weather:
         )
 
     def begun(self, now: int) -> list[Rule]:
-        """What happens once and is due since this was last asked: GOAWAYs and storms of notifications."""
+        """What happens once and is due since this was last asked: GOAWAYs, storms of notifications, top-ups."""
         due = [rule for rule in self._rules if rule.once and not rule.begun and rule.is_on(now)]
         for rule in due:
             rule.begun = True
@@ -242,7 +249,7 @@ class Weather:
 
     def asks_for_subscribers(self) -> bool:
         """Whether `decide` has to know who it is."""
-        return any(rule.fault.subscribers is not None for rule in self._rules)
+        return any(rule.fault.subscribers is not None and _picks(rule) for rule in self._rules)
 
     def decide(self, operation: str, subscriber: str, endpoint: int, now: int) -> Fate:
         """What happens to a request that came in at `now`: each fault that fits has its chance."""

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from simulator.config.errors import located
-from simulator.config.faults import FaultFile, wrong_endpoints
+from simulator.config.faults import FaultFile, wrong_counters, wrong_endpoints
 from simulator.config.model import message_of
 from simulator.sandbox.endpoints import Endpoint, Endpoints
 from simulator.sandbox.http import json_response, read_body
@@ -76,7 +76,8 @@ class WeatherApi:
 
     async def add(self, request: Request) -> Response:
         """POST /faults {fault} or [{fault}, …]: windows count from now. Answers their ids."""
-        faults = _read(await read_body(request), self._weather.endpoints).faults
+        counters = self._endpoints.stores[0].tariffs.counters()
+        faults = _read(await read_body(request), self._weather.endpoints, counters).faults
         try:
             numbers = self._weather.add(faults, time.monotonic_ns())
         except OverflowError as error:
@@ -122,7 +123,7 @@ def _document(rule: Rule, now: int) -> dict[str, Any]:
     return {"id": rule.number, "state": state, "fits": rule.fits} | rule.fault.model_dump(mode="json")
 
 
-def _read(body: bytes, endpoints: int) -> FaultFile:
+def _read(body: bytes, endpoints: int, counters: list[str]) -> FaultFile:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
@@ -130,7 +131,7 @@ def _read(body: bytes, endpoints: int) -> FaultFile:
     faults = document if isinstance(document, list) else [document]
     try:
         read = FaultFile.model_validate({"faults": faults})
-        wrong = wrong_endpoints(read.faults, endpoints)
+        wrong = wrong_endpoints(read.faults, endpoints) + wrong_counters(read.faults, counters)
         if wrong:
             raise located((("faults", *place), message) for place, message in wrong)
     except ValidationError as error:
