@@ -136,11 +136,11 @@ class Dispatch:
         self._counters[f"failovers|{live.chf + 1}|{place + 1}"] += 1
         live.chf, live.rebased, live.moved = place, True, live.moved + 1
 
-    def send_again(self, live: LiveSession, now: int) -> None:
+    def send_again(self, live: LiveSession, delivery: Delivery, now: int) -> None:
         """The time that the CHF wanted to be left alone is over, or there is a new token."""
-        request, delivery = live.request, live.delivery
-        if request is not None and delivery is not None:
-            self._attempt(live, request, delivery.body, now)
+        delivery.again_at = 0
+        if live.request is not None:
+            self._attempt(live, live.request, delivery.body, now)
 
     def _attempt(self, live: LiveSession, request: Request, body: bytes, now: int) -> None:
         place, origin, path = live.chf, request.origin, request.path

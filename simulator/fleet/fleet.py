@@ -23,7 +23,7 @@ from simulator.fleet.pace import NowTimestamps, Pace, at_time_of_day, timestamps
 from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
-from simulator.fleet.session import LiveSession
+from simulator.fleet.session import Changes, LiveSession
 from simulator.fleet.tokens import Tokens
 from simulator.fleet.usage import Usage, build_usages
 from simulator.measure import Recorder, key
@@ -107,7 +107,6 @@ class Fleet(Owner):
         self._arrivals = self._merge()
         self._next_start = next(self._arrivals, None)
         self._open: dict[int, LiveSession] = {}
-        self._busy: set[int] = set()
         self._most_open = 0
         self._draining = False
         self._dispatch = Dispatch(
@@ -192,9 +191,8 @@ class Fleet(Owner):
                     self._pending -= 1
                     self._begin(item, now)
             elif item.session.end is None:
-                if item.again_at and item.again_at <= now:
-                    item.again_at = 0
-                    self._dispatch.send_again(item, now)
+                if item.delivery is not None and 0 < item.delivery.again_at <= now:
+                    self._dispatch.send_again(item, item.delivery, now)
                 else:
                     self._wake(item, now)
         if self.finished:
@@ -227,13 +225,13 @@ class Fleet(Owner):
         """The run stops with this session open; `doubt`: a report is on its way that may be charged."""
         live.request = None
         live.session.abandon(min(self._moment(live, now), live.ends_at), doubt=doubt)
-        self._forget(live)
+        del self._open[live.slot]
         self.abandoned += 1
         self._count_end(live)
 
     def on_notify(self, charging_id: int, rating_groups: tuple[int, ...] | None, now: int, *, abort: bool) -> bool:
         """A CHF notifies a session; tell whether it is there."""
-        live = self._open.get(charging_id)
+        live = self._find(charging_id)
         if live is None or live.session.end is not None:
             return False
         self.set_now(now)
@@ -242,6 +240,15 @@ class Fleet(Owner):
             live.session.on_notify(rating_groups, moment, abort=abort)
             self._proceed(live, now)
         return True
+
+    def _find(self, charging_id: int) -> LiveSession | None:
+        """The session with that charging id. It follows from that whose it is, so no table of them all is kept."""
+        first = self._population.subscriber_of(charging_id) * self._slots
+        for slot in range(first, first + self._slots):
+            live = self._open.get(slot)
+            if live is not None and live.session.charging_id == charging_id:
+                return live
+        return None
 
     def _on_chf(self, chf: Chf, what: str) -> None:
         self._tell(f"CHF {chf.number} ({chf.origin.decode()})", what)
@@ -287,22 +294,21 @@ class Fleet(Owner):
             residual=start.residual,
         )
         function = usage.function(start.subscriber)
-        live = LiveSession(session, usage, function, start.number, slot, ends_at, start.key, start.device)
+        live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
         live.clock = moment
         live.chf = self._chfs.choose(now)
-        self._open[start.number] = live
-        self._busy.add(slot)
+        self._open[slot] = live
         self._most_open = max(self._most_open, len(self._open))
         session.start(moment)
         if usage.changes is not None:
-            live.plan_change(moment)
+            live.changes = Changes(usage.changes, start.key, moment)
         self._proceed(live, now)
 
     def _free_slot(self, subscriber: int, usage: Usage) -> int:
         """A place for one more session of that usage at the device; the last one, which is taken, if there is none."""
         slot = subscriber * self._slots + usage.first_slot
         last = slot + usage.slots - 1
-        while slot < last and slot in self._busy:
+        while slot < last and slot in self._open:
             slot += 1
         return slot
 
@@ -310,7 +316,7 @@ class Fleet(Owner):
         """Why a session cannot start, "" if it can."""
         if now - self.pace.t0 - start.moment > LATEST_START:
             return "late"
-        if slot in self._busy:
+        if slot in self._open:
             return "busy"
         if len(self._open) >= self._most_open_allowed:
             return "limit"
@@ -356,21 +362,17 @@ class Fleet(Owner):
             live.clock = max(live.clock, session.outstanding.due)
         elif session.end is None:
             live.clock = until
-            if until == live.change_at and until < live.ends_at:
-                live.change()
+            if until == live.change_at:
+                live.on_time(until)
             else:
                 session.stop(until)
 
     def _see_off(self, live: LiveSession, now: int) -> None:
-        self._forget(live)
+        del self._open[live.slot]
         self._count_end(live)
         self._again(live.device, live.number, now)
         if self.finished:
             self._on_finished()
-
-    def _forget(self, live: LiveSession) -> None:
-        del self._open[live.number]
-        self._busy.discard(live.slot)
 
     def _count_end(self, live: LiveSession) -> None:
         end = live.session.end
@@ -417,7 +419,8 @@ class Fleet(Owner):
 
     def wait(self, live: LiveSession, moment: int) -> None:
         """Send a session's request again at that moment."""
-        live.again_at = moment
+        assert live.delivery is not None
+        live.delivery.again_at = moment
         self._schedule.add(moment, live)
 
     def set_now(self, now: int) -> None:

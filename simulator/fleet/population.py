@@ -95,6 +95,11 @@ class Population:
         usage = self._choose(self._weights, key)
         return Start(moment + int(think * self._think_factor), number, subscriber, usage, key, device=device)
 
+    def subscriber_of(self, number: int) -> int:
+        """Whose session the how-manieth of the run is."""
+        devices = self.profile.load.devices
+        return self._order[(number % devices if devices else number) % self.subscribers]
+
     def _start(self, moment: int, number: int, subscriber: int) -> Start:
         key = session_key(self.seed, subscriber, number)
         return Start(moment, number, subscriber, self._choose(self._weights, key), key)

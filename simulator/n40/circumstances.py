@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from simulator.n40.failure import Handling
+from simulator.n40.failure import MAX_CONTINUED, Handling
 from simulator.n40.flow import NEVER
 from simulator.n40.rating_group import RatingGroup
+from simulator.n40.request import Request
 from simulator.n40.triggers import CHANGES, DEFERRED, IMMEDIATE, OFF, TriggerSet, fired
 
 if TYPE_CHECKING:
@@ -22,7 +23,8 @@ class Circumstances:
     """
 
     __slots__ = (
-        "changes", "failover", "fired", "handling", "inactivity", "limits_from", "messages", "step", "time_at", "triggers",
+        "changes", "continued", "failover", "fired", "handling", "inactivity", "kept", "limits_from", "messages", "step",
+        "time_at", "triggers",
     )  # fmt: skip
 
     def __init__(self, messages: SessionMessages, triggers: TriggerSet, now: int) -> None:
@@ -30,6 +32,8 @@ class Circumstances:
         self.step = 0
         self.fired = NOTHING
         self.changes = 0  # in charging conditions, since the last report of the session
+        self.kept: Request | None = None  # a report without an answer, to be repeated (failure handling CONTINUE)
+        self.continued = 0  # how often the session went on without an answer
         self.handling: Handling | None = None  # what the CHF said
         self.failover: bool | None = None
         self.inactivity = 0  # unit count inactivity timer in seconds, 0: none
@@ -37,6 +41,11 @@ class Circumstances:
         self.time_at = NEVER
         self.triggers = triggers
         self.restart(now, 0)
+
+    def goes_on(self) -> bool:
+        """Whether the session may go on without an answer once more."""
+        self.continued += 1
+        return self.continued <= MAX_CONTINUED
 
     def arm(self, triggers: TriggerSet, now: int, used: int) -> None:
         """Put other triggers in force; limits count from now."""

@@ -59,8 +59,8 @@ class Delivery:
     """
 
     __slots__ = (
-        "_repeats_here", "origin", "path", "policy", "processed", "redirects", "renewed", "repeats", "request", "retried",
-        "unprocessed", "waits",
+        "_repeats_here", "again_at", "origin", "path", "policy", "processed", "redirects", "renewed", "repeats", "request",
+        "retried", "unprocessed", "waits",
     )  # fmt: skip
 
     def __init__(self, request: Request, policy: DeliveryPolicy) -> None:
@@ -74,6 +74,7 @@ class Delivery:
         self.waits = 0
         self.renewed = False
         self.retried = False
+        self.again_at = 0  # wall time at which an attempt that has to wait is made; 0: none has to
         self.path = b""  # where a redirect leads
         self.origin: bytes | None = None
 

@@ -17,7 +17,7 @@ from simulator.n40.answers import (
 )
 from simulator.n40.circumstances import Circumstances, volume_used
 from simulator.n40.conditions import Conditions
-from simulator.n40.failure import HANDLINGS, MAX_CONTINUED, NO_HANDLING, FailurePolicy, Handling, Trouble
+from simulator.n40.failure import HANDLINGS, NO_HANDLING, FailurePolicy, Handling, Trouble
 from simulator.n40.flow import NEVER, NS_PER_S
 from simulator.n40.grants import Success
 from simulator.n40.identities import Identity
@@ -85,12 +85,10 @@ class ChargingSession:
         "charging_id",
         "circumstances",
         "context",
-        "continued",
         "created",
         "creates",
         "end",
         "groups",
-        "kept",
         "local_sequence",
         "lost",
         "origin",
@@ -119,9 +117,7 @@ class ChargingSession:
         self._unsent = False
         self.creates = 0
         self.created = b""  # the time stamp of the Create, where messages hold no other name for the charging session
-        self.retry_at = NEVER  # when to ask again: for a charging session, or for the answer to `kept`
-        self.kept: Request | None = None  # a report without an answer, to be repeated (failure handling CONTINUE)
-        self.continued = 0
+        self.retry_at = NEVER  # when to ask again: for a charging session, or for the answer to a report that was kept
         self.circumstances: Circumstances | None = None
         self.started = 0
         self.stopping = False
@@ -174,7 +170,8 @@ class ChargingSession:
         """The run stops here and the session is left open; `doubt`: a report is on its way that may be charged."""
         if self.end is None:
             self._catch_up(now)
-            kept = self.kept is not None and self.kept.repeated
+            report = self._kept()
+            kept = report is not None and report.repeated
             self._settle(RUN_ENDED if doubt or kept else "")
             self._finish(End.OPEN)
 
@@ -321,8 +318,9 @@ class ChargingSession:
             group.flow.end()  # whatever the answer grants
         if self.retry_at != NEVER:
             self.retry_at = NEVER
-            if self.kept is not None:
-                self._repeat(self.kept, now)
+            report = self._kept()
+            if report is not None:
+                self._repeat(report, now)
             else:
                 self._finish_badly(End.DENIED)
 
@@ -498,8 +496,7 @@ class ChargingSession:
     def _on_trouble(self, request: Request, trouble: Trouble, processed: bool, now: int) -> None:
         """No usable answer, and no other attempt helps: end the session, or go on all the same."""
         goes_on = not self.stopping and self.handling(request.operation, trouble) is Handling.CONTINUE
-        if goes_on and self.continued < MAX_CONTINUED and request.operation is not _RELEASE:
-            self.continued += 1
+        if goes_on and request.operation is not _RELEASE and self._circumstances(now).goes_on():
             if request.operation is _UPDATE:
                 self._keep(request, processed, now)
             else:
@@ -511,7 +508,7 @@ class ChargingSession:
     def _keep(self, request: Request, processed: bool, now: int) -> None:
         """Traffic goes on. The report is told again later, word for word: a CHF that has charged it will not do so twice."""
         request.repeated = request.repeated or processed
-        self.kept = request
+        self._circumstances(now).kept = request
         self.retry_at = now + self.context.failure.retry_every
         for group in self.groups:
             group.go_on_without()
@@ -523,8 +520,9 @@ class ChargingSession:
             self.retry_at = now + self.context.failure.recreate_after
 
     def _ask_again(self, now: int) -> None:
-        if self.kept is not None:
-            self._repeat(self.kept, now)
+        report = self._kept()
+        if report is not None:
+            self._repeat(report, now)
             return
         if self.verdict is End.UNCHARGED:
             self._enter_uncharged()
@@ -533,8 +531,11 @@ class ChargingSession:
                 return
         self._create(now)
 
+    def _kept(self) -> Request | None:
+        return None if self.circumstances is None else self.circumstances.kept
+
     def _repeat(self, request: Request, now: int) -> None:
-        self.kept = None
+        self._circumstances(now).kept = None
         request.due = now
         self.outstanding = request
         self._unsent = True
