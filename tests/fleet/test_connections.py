@@ -162,7 +162,7 @@ async def test_a_chf_that_is_away_at_the_start_is_tried_again_while_another_one_
         back = await Server.serve(lambda request: request.respond(204, [], b""), "127.0.0.1", port)
         try:
             with anyio.fail_after(10):
-                while isinstance(result := await sender.asks(None, 0), Failure):
+                while isinstance(result := await sender.asks(None, 0), Failure):  # noqa: ASYNC110
                     await anyio.sleep(0.01)  # it is away until a connection has been made
             assert status(result) == 204
         finally:
