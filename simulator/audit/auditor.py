@@ -58,7 +58,7 @@ CREATE TABLE records (
 _JOIN: Final = """
 CREATE INDEX record_refs ON records (ref);
 CREATE INDEX ledger_refs ON ledger (ref);
-SELECT max(ref), max(key), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL), group_concat(doubts),
+SELECT max(ref), coalesce(max(iif(end IS NULL, NULL, key)), max(key)), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL), group_concat(doubts),
        max(checksum IS NULL), sum(iif(end IS NULL, 0, checksum >> 31)), sum(iif(end IS NULL, 0, checksum & 0x7fffffff)),
        sum(iif(end IS NULL, checksum >> 31, 0)), sum(iif(end IS NULL, checksum & 0x7fffffff, 0)),
        sum(used), sum(reported), sum(acknowledged), sum(uncharged), sum(unreported), sum(open), sum(charged)
@@ -341,7 +341,7 @@ class _Tally:
             in_doubt_units=self._by_unit("in_doubt"),
             undelivered_units=self._by_unit("undelivered"),
             doubted_units=self._by_unit("doubted"),
-            doubted_by_reason={reason: dict(sums) for reason, sums in sorted(self._doubted.items())},
+            doubted_by_reason={reason: dict(sorted(sums.items())) for reason, sums in sorted(self._doubted.items())},
             unverified_units=self._by_unit("unverified"),
             refused_units=self._by_unit("refused"),
             unreported_units=self._by_unit("unreported"),

@@ -248,10 +248,13 @@ def explain(account: Account, judgement: Judgement) -> str:
     """Why an account offends, in one line."""
     why = _what_is_wrong(account, judgement)
     reasons = ", ".join(dict.fromkeys(REASONS[doubt.reason] for doubt in account.doubts))
+    if not why:
+        return f"{reasons}, and there are no books that could tell"
     return f"{why} (a report was in doubt: {reasons})" if reasons else why
 
 
 def _what_is_wrong(account: Account, judgement: Judgement) -> str:
+    """Empty where nothing is, and the account is only in doubt."""
     if not account.known:
         return "charged, but the SMF has no record of this session (or it was charged under a second reference)"
     if judgement.misbooked:
@@ -262,4 +265,4 @@ def _what_is_wrong(account: Account, judgement: Judgement) -> str:
         return "acknowledged by the CHF, but missing from its books"
     if judgement.lost:
         return "used in a session that ended well, but never reported"
-    return "never acknowledged, and there are no books that could tell"
+    return ""
