@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
@@ -11,6 +11,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from simulator.audit import Audit
+from simulator.config import Fault
+from simulator.sandbox.moods import Mood
 from simulator.sandbox.totals import all_totals
 from tests.fleet.test_books import SHARES, figures
 from tests.fleet.test_determinism import USAGES
@@ -82,7 +84,7 @@ def drawn(shares: dict[str, float], u: float) -> str:
     return ""
 
 
-def play(faults: Faults, **fields: Any) -> World:
+def play(faults: Faults, mood: Mood | None = None, **fields: Any) -> World:
     """A world through these faults, with its drain."""
     load: dict[str, Any] = (
         {"mode": "closed", "devices": 20, "sessions": 60} if faults.flat_out else {"rate": "6/s", "start_open": 10}
@@ -107,7 +109,9 @@ def play(faults: Faults, **fields: Any) -> World:
             return f"307\nlocation: http://{other}{message.path}"
         return fate
 
-    world = World(profile, seed=faults.seed, weather=weather, names=CHFS[: faults.chfs], separate=faults.separate)
+    world = World(
+        profile, seed=faults.seed, weather=weather, names=CHFS[: faults.chfs], separate=faults.separate, mood=mood
+    )
     if faults.notified and profile.dialect.name == "3gpp":
         notify(world, faults, START + faults.notified * MILLISECOND)
     return world.run()
@@ -183,3 +187,22 @@ def test_under_any_faults_the_audit_is_exact_and_no_repeat_is_charged_twice(faul
 @given(faults=faults)
 def test_where_messages_hold_no_name_of_the_session_its_books_are_found_by_the_time_stamp(faults: Faults) -> None:
     is_exact(play(faults, dialect="totogi", tenant="a-provider"))
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(faults=faults.map(lambda each: replace(each, separate=False, notified=0)))
+def test_every_repeat_that_a_faulty_charging_function_charges_again_is_found_to_the_unit(faults: Faults) -> None:
+    """The audit's own control: the truth is what was seen on the wire."""
+    world = play(faults, mood=Mood([Fault(charge_repeats=True)], Counter()))
+    again: Counter[str] = Counter()
+    seen: set[tuple[str, bytes]] = set()
+    for message in world.messages:
+        report = message.path, message.raw.replace(b'"retransmissionIndicator":true,', b"")
+        if 200 <= message.status < 300:
+            again += charges(message) if report in seen else Counter()
+            seen.add(report)
+    audit = world.audit()
+    assert {unit: units for unit, units in audit.double_charged_units.items() if units} == again
+    assert audit.balanced is (not again)
+    assert figures(audit, "lost", "misbooked", "in_doubt") == {}
+    event(f"{min(audit.offending, 10)} offences or more")
