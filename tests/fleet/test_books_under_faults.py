@@ -183,6 +183,17 @@ def test_under_any_faults_the_audit_is_exact_and_no_repeat_is_charged_twice(faul
         event(name)
 
 
+def test_both_sides_give_a_session_the_same_name() -> None:
+    """Where messages hold no identifier of the session, it is the time stamp of its Create."""
+    fair = Faults(shares={}, failure={}, triggers={})
+    for dialect in ({"dialect": "3gpp"}, {"dialect": "totogi", "tenant": "a-provider"}):
+        world = play(fair, **dialect)
+        ours = {(record["ref"], record["key"]) for record in world.records if record["reported"]}
+        theirs = {(row["ref"], row["key"]) for row in world.stores[0].ledger_records() if row["units"]}
+        assert ours == theirs
+        assert len(ours) > 30
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(faults=faults)
 def test_where_messages_hold_no_name_of_the_session_its_books_are_found_by_the_time_stamp(faults: Faults) -> None:
