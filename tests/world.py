@@ -17,6 +17,7 @@ from simulator.fleet.fleet import Fleet, Share
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder, Totals
 from simulator.sandbox.chf import Chf
+from simulator.sandbox.moods import Mood
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -88,6 +89,7 @@ class World:
     separate: bool = False
     events_told: list[str] = field(default_factory=list)
     keep: bool = True
+    mood: Mood | None = None
     messages: list[Message] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
 
@@ -163,7 +165,9 @@ class World:
 
     def _handle(self, exchange: Exchange, message: Message, answered_at: int | None, *, garbled: bool = False) -> None:
         chf = self.stores[message.chf]
-        reply = chf.handle(b"POST", dict(exchange.headers)[b":path"], exchange.headers, exchange.body, self.now)
+        reply = chf.handle(
+            b"POST", dict(exchange.headers)[b":path"], exchange.headers, exchange.body, self.now, self.mood
+        )
         message.status, message.answer = reply.status, reply.body
         if answered_at is not None:
             answer = Answer(reply.status, list(reply.headers), b"<html>" if garbled else reply.body)

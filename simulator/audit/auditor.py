@@ -50,7 +50,8 @@ CREATE TABLE ledger (ref TEXT, key TEXT, rg INTEGER, unit TEXT, charged INTEGER,
 CREATE TABLE excluded (ref TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE records (
     ref TEXT, key TEXT, rg INTEGER, unit TEXT, used INTEGER, reported INTEGER, acknowledged INTEGER, doubts TEXT,
-    uncharged INTEGER, unreported INTEGER, open INTEGER, end TEXT, checksum INTEGER
+    uncharged INTEGER, unreported INTEGER, open INTEGER, end TEXT, checksum INTEGER,
+    containers INTEGER
 );
 """
 
@@ -58,17 +59,18 @@ CREATE TABLE records (
 _JOIN: Final = """
 CREATE INDEX record_refs ON records (ref);
 CREATE INDEX ledger_refs ON ledger (ref);
-SELECT max(ref), max(key), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL), group_concat(doubts),
-       max(checksum IS NULL), sum(iif(end IS NULL, 0, checksum >> 31)), sum(iif(end IS NULL, 0, checksum & 0x7fffffff)),
+SELECT max(ref), coalesce(max(iif(end IS NULL, NULL, key)), max(key)), rg, unit, coalesce(max(end), ''), max(end IS NOT NULL),
+       group_concat(doubts), max(containers), max(checksum IS NULL),
+       sum(iif(end IS NULL, 0, checksum >> 31)), sum(iif(end IS NULL, 0, checksum & 0x7fffffff)),
        sum(iif(end IS NULL, checksum >> 31, 0)), sum(iif(end IS NULL, checksum & 0x7fffffff, 0)),
        sum(used), sum(reported), sum(acknowledged), sum(uncharged), sum(unreported), sum(open), sum(charged)
 FROM (
     SELECT iif(ref IN (SELECT ref FROM ledger), 'r' || ref, 'k' || key) AS account, ref, key, rg, unit, end, used,
-           reported, acknowledged, doubts, uncharged, unreported, open, 0 AS charged, checksum
+           reported, acknowledged, doubts, uncharged, unreported, open, 0 AS charged, checksum, containers
     FROM records
     UNION ALL
     SELECT iif(ref IN (SELECT ref FROM records), 'r' || ref, 'k' || key), ref, key, rg, unit, NULL, 0,
-           0, 0, NULL, 0, 0, 0, charged, checksum
+           0, 0, NULL, 0, 0, 0, charged, checksum, 0
     FROM ledger WHERE ref IS NULL OR ref NOT IN (SELECT ref FROM excluded)
 )
 GROUP BY account, rg, unit
@@ -164,10 +166,10 @@ class Auditor:
 
         Fields: ref, key, rg, unit, used, reported, acknowledged, doubt, end (completed, denied, failed, gone, aborted,
         uncharged or open), and where they are known `uncharged`, what was let pass, `checksum`, that of what was
-        acknowledged, and `doubts`, the reports that make up `doubt`: units, checksum, reason. Several rows of one
-        session and rating group add up.
+        acknowledged, `containers`, the last number of one, and `doubts`, the reports that make up `doubt`: units,
+        checksum, reason. Several rows of one session and rating group add up.
         """
-        self._insert("records", 13, (_record_row(number, record) for number, record in enumerate(records, 1)))
+        self._insert("records", 14, (_record_row(number, record) for number, record in enumerate(records, 1)))
 
     def add_ledger(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """Add the CHF's side: ref, key, rg, unit, `units`, what it charged before rounding and price, maybe `checksum`."""
@@ -208,6 +210,7 @@ def _account(
     ends: str,
     known: int,
     doubts: str | None,
+    containers: int,
     without_checksum: int,
     *figures: int,
 ) -> Account:
@@ -227,6 +230,7 @@ def _account(
         unreported=unreported,
         open=still_open,
         charged=charged,
+        containers=containers,
         checksums=None if without_checksum else (_whole(*halves[:2]), _whole(*halves[2:])),
     )
 
@@ -254,6 +258,7 @@ def _record_row(number: int, record: Mapping[str, Any]) -> tuple[Any, ...]:
             silent if end == "open" else 0,
             end,
             _checksum(record),
+            record.get("containers", 0),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise AuditError(f"session record {number} cannot be audited: {error!r} in {record!r}") from error
@@ -341,7 +346,7 @@ class _Tally:
             in_doubt_units=self._by_unit("in_doubt"),
             undelivered_units=self._by_unit("undelivered"),
             doubted_units=self._by_unit("doubted"),
-            doubted_by_reason={reason: dict(sums) for reason, sums in sorted(self._doubted.items())},
+            doubted_by_reason={reason: dict(sorted(sums.items())) for reason, sums in sorted(self._doubted.items())},
             unverified_units=self._by_unit("unverified"),
             refused_units=self._by_unit("refused"),
             unreported_units=self._by_unit("unreported"),

@@ -65,7 +65,7 @@ class Account:
     `reported` is what was handed over in messages, `acknowledged` what was answered with success, `doubts` the reports
     without a usable answer, `charged` what the CHF's books hold. `unreported` and `open` excuse usage of sessions that
     did not end well, `uncharged` usage that was let pass. `checksums` are those of what was acknowledged and of what is
-    in the books; None where one of the two is not known.
+    in the books; None where one of the two is not known. `containers` is the last number that a container was given.
     """
 
     ref: str | None
@@ -83,6 +83,7 @@ class Account:
     open: int
     charged: int
     checksums: tuple[int, int] | None = None
+    containers: int = 0
 
     @property
     def doubt(self) -> int:
@@ -205,18 +206,39 @@ class _Resolution(NamedTuple):
 
 
 def _resolve(account: Account) -> _Resolution:
-    """The choice that comes closest to the books, in units first, then by checksum."""
+    """The choice that explains the books best."""
     best: _Resolution | None = None
-    least = (0, False)
+    least = (0, 0)
     for delivered, missing in _choices(account):
-        distance = abs(account.charged - account.acknowledged - sum(doubt.units for doubt in delivered))
-        fits = _fits(account, delivered)
-        if best is None or (distance, not fits) < least:
-            best, least = _Resolution(delivered, missing, fits), (distance, not fits)
-            if fits and not distance:
+        units, checksum = _difference(account, delivered)
+        rank = (_strangeness(units, checksum, account.containers), abs(units))
+        if best is None or rank < least:
+            best, least = _Resolution(delivered, missing, not checksum), rank
+            if not rank[0]:
                 break
     assert best is not None
     return best
+
+
+def _difference(account: Account, delivered: tuple[Doubt, ...]) -> tuple[int, int | None]:
+    """What the books hold beyond this, in units and as a checksum; None: no checksum can tell."""
+    units = account.charged - account.acknowledged - sum(doubt.units for doubt in delivered)
+    if account.checksums is None or len(account.doubts) > _MOST_TRIED:
+        return units, None
+    acknowledged, charged = account.checksums
+    checksum = (charged - acknowledged - sum(doubt.checksum for doubt in delivered)) % CHECKSUM_MODULUS
+    return units, checksum - CHECKSUM_MODULUS if checksum > CHECKSUM_MODULUS >> 1 else checksum
+
+
+def _strangeness(units: int, checksum: int | None, containers: int) -> int:
+    """How much has to have gone wrong for that difference: what a container adds to the checksum is bounded by its number."""
+    if not units and not checksum:
+        return 0
+    if not checksum or not units:
+        return 3
+    if not 2 <= checksum / units <= max(containers, 1) + 1:
+        return 4
+    return 1 if checksum % units == 0 else 2  # one container, or several
 
 
 def _choices(account: Account) -> Iterator[tuple[tuple[Doubt, ...], tuple[Doubt, ...]]]:
@@ -237,21 +259,17 @@ def _cut(account: Account) -> Iterator[tuple[tuple[Doubt, ...], tuple[Doubt, ...
     yield (Doubt(delivered, 0, reason),), (Doubt(account.doubt - delivered, 0, reason),)
 
 
-def _fits(account: Account, delivered: tuple[Doubt, ...]) -> bool:
-    if account.checksums is None or len(account.doubts) > _MOST_TRIED:
-        return True
-    acknowledged, charged = account.checksums
-    return (acknowledged + sum(doubt.checksum for doubt in delivered) - charged) % CHECKSUM_MODULUS == 0
-
-
 def explain(account: Account, judgement: Judgement) -> str:
     """Why an account offends, in one line."""
     why = _what_is_wrong(account, judgement)
     reasons = ", ".join(dict.fromkeys(REASONS[doubt.reason] for doubt in account.doubts))
+    if not why:
+        return f"{reasons}, and there are no books that could tell"
     return f"{why} (a report was in doubt: {reasons})" if reasons else why
 
 
 def _what_is_wrong(account: Account, judgement: Judgement) -> str:
+    """Empty where nothing is, and the account is only in doubt."""
     if not account.known:
         return "charged, but the SMF has no record of this session (or it was charged under a second reference)"
     if judgement.misbooked:
@@ -262,4 +280,4 @@ def _what_is_wrong(account: Account, judgement: Judgement) -> str:
         return "acknowledged by the CHF, but missing from its books"
     if judgement.lost:
         return "used in a session that ended well, but never reported"
-    return "never acknowledged, and there are no books that could tell"
+    return ""

@@ -52,6 +52,7 @@ class Books:
                 "doubt": record.doubt,
                 "doubts": record.doubts,
                 "checksum": record.checksum,
+                "containers": record.containers,
                 "uncharged": record.used - record.reported if record.end is End.UNCHARGED else 0,
                 "end": record.end,
             }

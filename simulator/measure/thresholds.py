@@ -8,6 +8,8 @@ A threshold is a name, a comparison (`< <= > >= == !=`) and a value with the uni
 * `drops`, also `.REASON`: with `%` the share of intended arrivals, else their number.
 * `rate.achieved_per_s` and the other numbers of the summary by their names there; `causes.CAUSE`,
   `result_codes.CODE` count 0 when they did not occur. Requests without an answer have a cause as well, such as TIMEOUT.
+* `promises_broken` is how often the CHF did what it must not, `promises_broken.NAME` one of these, such as
+  WRONG_SEQUENCE_NUMBER. Without such a threshold a run fails with the first of them.
 * `audit.lost_units` and the like: the sum over unit types, or one of them (`audit.lost_units.totalVolume`).
 """
 
@@ -75,8 +77,8 @@ _NUMBERS: Final[Mapping[str, Mapping[str, Measure]]] = {
 _AUDIT_MAPS = tuple(
     f"{name}_units"
     for name in (
-        "used", "acknowledged", "debited", "charged", "lost", "double_charged", "in_doubt", "doubted", "unverified",
-        "refused", "unreported", "open", "uncharged",
+        "used", "acknowledged", "debited", "charged", "lost", "double_charged", "misbooked", "in_doubt", "undelivered",
+        "doubted", "unverified", "refused", "unreported", "open", "uncharged",
     )
 )  # fmt: skip
 _FROM_BOOKS = (
@@ -85,8 +87,10 @@ _FROM_BOOKS = (
     "audit.charged_units",
     "audit.lost_units",
     "audit.double_charged_units",
+    "audit.misbooked_units",
+    "audit.undelivered_units",
 )
-_HEADS = (*_OUTCOMES, *LATENCIES, "drops", *_NUMBERS, *_OPEN_MAPS, "audit")
+_HEADS = (*_OUTCOMES, *LATENCIES, "drops", *_NUMBERS, *_OPEN_MAPS, "promises_broken", "audit")
 _VALUE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<scale>[kM]?)\s*(?P<unit>%|us|µs|ms|s|min|/s)?")
 _MICROSECONDS = {"us": 1, "µs": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
 _SCALES = {"": 1, "k": 1_000, "M": 1_000_000}
@@ -172,7 +176,7 @@ class _Reader:
             return self._audit(parts)
         if head not in _HEADS:
             self._unknown(parts, 0, _HEADS)
-        self._parts(parts, [None], optional=head == "drops")
+        self._parts(parts, [None], optional=head in ("drops", "promises_broken"))
         return (Measure.NUMBER, Measure.SHARE) if head == "drops" else (Measure.NUMBER,)
 
     def _audit(self, parts: list[str]) -> tuple[Measure, ...]:
@@ -243,6 +247,9 @@ def _find(parts: list[str], measure: Measure, summary: Mapping[str, Any]) -> flo
         return _share_or_number(dropped, summary["arrivals"]["intended"], measure)
     if head in _OPEN_MAPS:
         return float(summary[head].get(".".join(rest), 0))
+    if head == "promises_broken":
+        broken = summary[head]
+        return float(broken.get(rest[0], 0) if rest else sum(broken.values()))
     if head == "audit":
         return _audited(summary["audit"], rest)
     value = summary[head].get(rest[0])

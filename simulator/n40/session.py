@@ -181,7 +181,7 @@ class ChargingSession:
     def _record(self, group: RatingGroup, used: int, end: End) -> UsageRecord:
         return UsageRecord(
             self.reference, group.spec.rating_group, group.spec.unit, used, group.sent, group.acknowledged, group.doubt, end,
-            self.created, group.checksum if self.context.counts_containers else None, group.doubts,
+            self.created, group.checksum if self.context.counts_containers else None, self.local_sequence, group.doubts,
         )  # fmt: skip
 
     # -- in -----------------------------------------------------------------------------------------------------------

@@ -37,7 +37,8 @@ class UsageRecord(NamedTuple):
     its Create where messages hold no other name for it, else empty.
 
     `checksum` is the sum of units x (localSequenceNumber + 1) over the acknowledged containers, modulo `CHECKSUM_MODULUS`; None
-    where containers cannot be told apart. `doubts` are the reports that make up `doubt`, one by one.
+    where containers cannot be told apart. `containers` is the last localSequenceNumber of the session, in whatever rating
+    group. `doubts` are the reports that make up `doubt`, one by one.
     """
 
     reference: bytes
@@ -50,4 +51,5 @@ class UsageRecord(NamedTuple):
     end: End
     created: bytes = b""
     checksum: int | None = None
+    containers: int = 0
     doubts: tuple[Doubt, ...] = ()

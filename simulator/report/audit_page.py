@@ -23,12 +23,12 @@ _COLUMNS: Final = (
 )
 _NEEDS_BOOKS: Final = ("debited_units", "lost_units", "double_charged_units")
 _REMARKS: Final = (
+    ("undelivered_units", "reported without an answer, and not charged"),
     ("unverified_units", "acknowledged, but not verified"),
-    ("refused_units", "refused by the CHF, not charged"),
+    ("refused_units", "refused by the CHF or not taken by it, not charged"),
     ("unreported_units", "used in denied or failed sessions and never reported"),
     ("open_units", "used in sessions that were left open, not charged yet"),
     ("uncharged_units", "let pass without charging"),
-    ("doubted_units", "not answered at first"),
 )
 _OFFENCES_SHOWN: Final = 5
 
@@ -44,11 +44,36 @@ def audit_page(audit: Json | None) -> Iterator[RenderableType]:
             table.add_row(words.unit(unit), *(_cell(audit, name, unit, style) for _, name, style in _COLUMNS))
         yield from below(table)
     yield from below(_conclusion(audit))
+    yield from _misbooked(audit)
     for name, remark in _REMARKS:
-        amounts = [words.named_amount(value, unit) for unit, value in audit[name].items() if value]
+        amounts = _amounts(audit[name])
         if amounts:
-            yield indented(Text(f"{remark}: {', '.join(amounts)}", "yellow"))
+            yield indented(Text(f"{remark}: {amounts}", "yellow"))
+    yield from _doubts(audit)
     yield from _offences(audit)
+
+
+def _amounts(units: Mapping[str, int]) -> str:
+    return ", ".join(words.named_amount(value, unit) for unit, value in units.items() if value)
+
+
+def _misbooked(audit: Json) -> Iterator[RenderableType]:
+    amounts = _amounts(audit["misbooked_units"])
+    if amounts:
+        text = (
+            f"right in total, wrong in part: of {amounts} a report is missing from the books, and another one as large was "
+            "charged twice; the two sums cannot tell how many units"
+        )
+        yield indented(Text(text, "bold red"))
+
+
+def _doubts(audit: Json) -> Iterator[RenderableType]:
+    """Why reports were in doubt, whatever became of them."""
+    if not audit["doubted_by_reason"]:
+        return
+    reasons = "; ".join(f"{reason} {_amounts(units)}" for reason, units in audit["doubted_by_reason"].items())
+    resolved = ", and resolved by the books" if audit["verifiable"] else ""
+    yield indented(Text(f"in doubt at first{resolved}: {reasons}", "dim" if audit["verifiable"] else "yellow"))
 
 
 def _cell(audit: Json, name: str, unit: str, style: str) -> Text:
@@ -75,7 +100,12 @@ def _conclusion(audit: Json) -> Text:
 
 def _offences(audit: Json) -> Iterator[RenderableType]:
     for offence in audit["offences"][:_OFFENCES_SHOWN]:
-        wrong = {"lost": offence["lost"], "charged twice": offence["double_charged"], "in doubt": offence["in_doubt"]}
+        wrong = {
+            "lost": offence["lost"],
+            "charged twice": offence["double_charged"],
+            "booked wrongly": offence["misbooked"],
+            "in doubt": offence["in_doubt"],
+        }
         amounts = ", ".join(f"{words.amount(value, offence['unit'])} {word}" for word, value in wrong.items() if value)
         where = f"{offence['key']} rating group {offence['rating_group']}"
         used = words.amount(offence["used"], offence["unit"])

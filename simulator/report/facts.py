@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,8 @@ class RunFacts:
     took, with its drain. `t0` is the start in monotonic nanoseconds, `started_at` the same in UTC, ISO 8601. `notes`
     are what a reader of the figures has to know ("the CHF's certificate was not checked"), `could_not_run` why the
     run did not happen as asked, if so. `targets` are the CHFs in order of priority, the first of them being `target`. `events` is
-    what happened to them and when: `{"at_s": 12.5, "text": "CHF 1 (http://chf1:80) is down: …"}`.
+    what happened to them and when: `{"at_s": 12.5, "text": "CHF 1 (http://chf1:80) is down: …"}`. `promises_broken` is what the
+    CHF itself saw of what it must not do, by name.
     """
 
     profile: str
@@ -34,3 +36,4 @@ class RunFacts:
     notes: tuple[str, ...] = ()
     events: tuple[dict[str, object], ...] = ()
     could_not_run: str = ""
+    promises_broken: Mapping[str, int] = field(default_factory=dict)

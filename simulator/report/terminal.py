@@ -157,7 +157,8 @@ def _lines(summary: Json) -> Iterator[tuple[str, Text]]:
     if summary["causes"]:
         yield "causes", Text(words.listed(summary["causes"]), "yellow")
     if summary["promises_broken"]:
-        yield "promises broken", Text(words.listed(summary["promises_broken"]), "bold red")
+        broken = {words.promise(name): count for name, count in summary["promises_broken"].items()}
+        yield "promises broken", Text(words.listed(broken), "bold red")
     if summary["conformance"]["checked"]:
         yield "conformance", _conformance(summary["conformance"])
     if summary["tokens"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from simulator.audit import Audit
@@ -27,12 +27,14 @@ def give_verdict(
     thresholds: Sequence[VerdictLine],
     *,
     nothing_worked: bool = False,
+    promises_broken: Mapping[str, int],
 ) -> Verdict:
     """What weighs most decides: interrupted, could not run, invalid, fail, pass; the reasons are all named.
 
-    `nothing_worked`: every request failed. That is no pass, even where no threshold asks for success.
+    `nothing_worked`: every request failed. That is no pass, even where no threshold asks for success. `promises_broken` is what
+    the CHF must never do, by name.
     """
-    failures = [*_audit_failures(audit), *_threshold_failures(thresholds)]
+    failures = [*_audit_failures(audit), *_broken(promises_broken), *_threshold_failures(thresholds)]
     if nothing_worked:
         failures.insert(0, "every request failed")
     unfulfilled = [facts.could_not_run] if facts.could_not_run else []
@@ -63,6 +65,11 @@ def _audit_failures(audit: Audit | None) -> list[str]:
         for unit, count in sorted(units.items())
         if count
     ]
+
+
+def _broken(promises: Mapping[str, int]) -> list[str]:
+    named = [f"{words.promise(name)} ({words.times(count)})" for name, count in sorted(promises.items())]
+    return [f"the CHF broke its promises: {', '.join(named)}"] if named else []
 
 
 def _threshold_failures(thresholds: Sequence[VerdictLine]) -> list[str]:

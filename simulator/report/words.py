@@ -68,6 +68,27 @@ def listed(counts: Mapping[str, int], *, most: int = 8) -> str:
     return " · ".join([*shown, *([f"and {more} more"] if more > 0 else [])]) or "none"
 
 
+PROMISES: Final = {
+    "WRONG_SEQUENCE_NUMBER": "it answered with another sequence number",
+    "GRANT_NOT_ASKED_FOR": "it granted what nobody asked for",
+    "GRANT_TOO_MUCH": "it debited more than an event asked for",
+    "GRANT_AFTER_FINAL_UNIT": "it granted units after the final ones",
+    "NEGATIVE_BALANCE": "a balance went below zero",
+    "RESERVED_TOO_MUCH": "it reserved more than there is",
+}
+"""What a CHF must not do."""
+
+
+def promise(name: str) -> str:
+    """A promise that was broken, in words."""
+    return PROMISES.get(name, name)
+
+
+def times(value: int) -> str:
+    """How often: once, twice, 1,204 times."""
+    return {1: "once", 2: "twice"}.get(value, f"{value:,} times")
+
+
 def _three(value: float) -> str:
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:,.{digits}f}"

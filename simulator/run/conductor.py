@@ -27,7 +27,7 @@ from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
 from simulator.measure import Snapshot, ThresholdError, Totals, parse_threshold
 from simulator.report import RunFacts, build_summary
-from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger
+from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
 from simulator.version import __version__
@@ -102,6 +102,7 @@ class Conductor:
         self._events: list[dict[str, object]] = []
         self._t0_s = 0.0
         self._before = folder / "ledger-before.ndjson"
+        self._broken_before: dict[str, int] = {}
 
     async def run(self) -> Result:
         """Do it; see the module."""
@@ -131,8 +132,10 @@ class Conductor:
             facts = await self._load(targets, records)
             self._measured = True
             audit = await self._audit(records)
+            broken = await self._promises()
         facts = replace(
             facts,
+            promises_broken=broken,
             notes=tuple(self._notes),
             events=tuple(self._events),
             interrupted=self._interrupted,
@@ -177,6 +180,7 @@ class Conductor:
             self._unverifiable = "the books of this CHF were not read"
         else:
             await self._save_ledger(options.ledger, self._before)
+            self._broken_before = await read_promises(options.ledger)
             await anyio.to_thread.run_sync(self._check_ledger, options.ledger)
         return list(options.targets)
 
@@ -427,9 +431,20 @@ class Conductor:
 
     # -- after --------------------------------------------------------------------------------------------------------
 
+    @property
+    def _ledger_url(self) -> str | None:
+        return self._options.ledger if self._sandbox is None else f"{self._sandbox.management}/ledger"
+
+    async def _promises(self) -> dict[str, int]:
+        """What the CHF saw itself do in this run that it must not, where it tells."""
+        url = self._ledger_url
+        if url is None:
+            return {}
+        return {name: count - self._broken_before.get(name, 0) for name, count in (await read_promises(url)).items()}
+
     async def _audit(self, records: list[Path]) -> Audit | None:
         """Join the fleet's records with the CHF's ledger, where there is one to read."""
-        url = self._options.ledger if self._sandbox is None else f"{self._sandbox.management}/ledger"
+        url = self._ledger_url
         ledger = self._folder / "ledger.ndjson"
         if url is not None:
             try:

@@ -19,6 +19,8 @@ from simulator.config import Profile, rating_plan
 from simulator.run.engines import end_process
 
 START_TIMEOUT_S = 20.0
+PROMISES = {"negative_balance": "NEGATIVE_BALANCE", "reserved_too_much": "RESERVED_TOO_MUCH"}
+"""What a sandbox must not do and tells about itself, and its names in a summary."""
 
 
 class SandboxFailedError(Exception):
@@ -120,3 +122,17 @@ async def read_ledger(url: str) -> AsyncIterator[bytes]:
             raise httpx.HTTPError(f"answered {answer.status_code} {answer.reason_phrase}".rstrip())
         async for chunk in answer.aiter_bytes(1 << 20):
             yield chunk
+
+
+async def read_promises(ledger: str) -> dict[str, int]:
+    """How often the sandbox broke its promises so far, as /totals beside its ledger tells; nothing where there is none."""
+    place, _, last = ledger.rpartition("/")
+    if last != "ledger":
+        return {}
+    try:
+        async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
+            answer = await client.get(f"{place}/totals")
+        promises = answer.json()["promises"] if answer.is_success else {}
+        return {name: int(promises[field]) for field, name in PROMISES.items() if field in promises}
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
+        return {}  # another CHF's books

@@ -25,6 +25,7 @@ def account(*doubts: Doubt, doubt: int = 0, checksums: tuple[int, int] | None = 
         known=True,
         doubts=doubts or ((Doubt(doubt, 0, "timeout"),) if doubt else ()),
         checksums=checksums,
+        containers=3,
         **(quiet | figures),
     )
 
@@ -158,11 +159,19 @@ def test_the_checksum_tells_which_of_two_equal_reports_was_charged() -> None:
 
 
 def test_a_doubtful_report_that_was_charged_twice_in_place_of_an_acknowledged_one_is_found() -> None:
-    doubtful = Doubt(5, checksum((5, 2)), "connection")
-    theirs = 2 * doubtful.checksum
-    judged = account(doubtful, used=10, reported=10, acknowledged=5, charged=10, checksums=(checksum((5, 1)), theirs))
+    doubtful = Doubt(5, checksum((5, 1)), "connection")
+    checksums = checksum((5, 2)), 2 * doubtful.checksum
+    judged = account(doubtful, used=10, reported=10, acknowledged=5, charged=10, checksums=checksums)
     assert judge(judged, complete=True).misbooked == 10
     assert explain(judged, judge(judged, complete=True)).endswith("(a report was in doubt: connection lost)")
+
+
+def test_the_checksum_tells_a_double_charge_from_a_doubtful_report_that_was_charged() -> None:
+    """Nine units twice, and two that never arrived: not seven twice, and two charged."""
+    lost = Doubt(2, checksum((2, 3)), "server_error")
+    checksums = checksum((9, 1), (9, 2)), checksum((9, 1), (9, 2), (9, 1))
+    judged = account(lost, used=20, reported=20, acknowledged=18, charged=27, checksums=checksums)
+    assert judge(judged, complete=True) == Judgement(charged=18, double_charged=9, undelivered=2)
 
 
 def test_units_beyond_all_reports_are_charged_twice_even_where_more_was_used() -> None:

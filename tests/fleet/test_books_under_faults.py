@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from simulator.audit import Audit
+from simulator.audit import Audit, Auditor
+from simulator.config import Fault
+from simulator.sandbox.moods import Mood
 from simulator.sandbox.totals import all_totals
 from tests.fleet.test_books import SHARES, figures
 from tests.fleet.test_determinism import USAGES
@@ -82,7 +84,7 @@ def drawn(shares: dict[str, float], u: float) -> str:
     return ""
 
 
-def play(faults: Faults, **fields: Any) -> World:
+def play(faults: Faults, mood: Mood | None = None, **fields: Any) -> World:
     """A world through these faults, with its drain."""
     load: dict[str, Any] = (
         {"mode": "closed", "devices": 20, "sessions": 60} if faults.flat_out else {"rate": "6/s", "start_open": 10}
@@ -107,7 +109,9 @@ def play(faults: Faults, **fields: Any) -> World:
             return f"307\nlocation: http://{other}{message.path}"
         return fate
 
-    world = World(profile, seed=faults.seed, weather=weather, names=CHFS[: faults.chfs], separate=faults.separate)
+    world = World(
+        profile, seed=faults.seed, weather=weather, names=CHFS[: faults.chfs], separate=faults.separate, mood=mood
+    )
     if faults.notified and profile.dialect.name == "3gpp":
         notify(world, faults, START + faults.notified * MILLISECOND)
     return world.run()
@@ -179,7 +183,61 @@ def test_under_any_faults_the_audit_is_exact_and_no_repeat_is_charged_twice(faul
         event(name)
 
 
+def test_both_sides_give_a_session_the_same_name() -> None:
+    """Where messages hold no identifier of the session, it is the time stamp of its Create."""
+    fair = Faults(shares={}, failure={}, triggers={})
+    for dialect in ({"dialect": "3gpp"}, {"dialect": "totogi", "tenant": "a-provider"}):
+        world = play(fair, **dialect)
+        ours = {(record["ref"], record["key"]) for record in world.records if record["reported"]}
+        theirs = {(row["ref"], row["key"]) for row in world.stores[0].ledger_records() if row["units"]}
+        assert ours == theirs
+        assert len(ours) > 30
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(faults=faults)
 def test_where_messages_hold_no_name_of_the_session_its_books_are_found_by_the_time_stamp(faults: Faults) -> None:
     is_exact(play(faults, dialect="totogi", tenant="a-provider"))
+
+
+Accounts = Counter[tuple[str, int]]
+"""Units by reference (of an event: its key) and rating group."""
+
+
+def charged_again(world: World) -> Accounts:
+    """What the CHF charged for reports that it had charged before, as it was seen on the wire."""
+    again: Accounts = Counter()
+    seen: set[tuple[str, bytes]] = set()
+    for message in world.messages:
+        report = message.path, message.raw.replace(b'"retransmissionIndicator":true,', b"")
+        if 200 <= message.status < 300:
+            if report in seen and message.operation == "event":
+                again["{}/{}".format(*message.session), 200] += charges(message).total()
+            elif report in seen:
+                reference = message.path.split("/")[-2]
+                again.update(
+                    {(reference, rating_group): units for (rating_group, _), units in message.reported().items()}
+                )
+            seen.add(report)
+    return +again
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(faults=faults.map(lambda each: replace(each, separate=False, notified=0)))
+def test_every_repeat_that_a_faulty_charging_function_charges_again_is_found(faults: Faults) -> None:
+    """The audit's own control. To the unit, unless some report of the same session is in doubt as well."""
+    world = play(faults, mood=Mood([Fault(charge_repeats=True)], Counter()))
+    again = charged_again(world)
+    auditor = Auditor(offences_listed=10_000)
+    auditor.add_records(world.records)
+    auditor.add_ledger(world.stores[0].ledger_records())
+    audit = auditor.finish()
+    found = {}
+    for offence in audit.offences:
+        name = (offence.ref or "", offence.rating_group)
+        found[name if name in again else (offence.key, offence.rating_group)] = offence
+    assert set(found) == set(again)
+    assert all(offence.double_charged or offence.misbooked for offence in found.values())
+    assert all(found[name].double_charged == units for name, units in again.items() if not found[name].doubts)
+    assert audit.balanced is (not again)
+    event(f"{min(audit.offending, 10)} offences or more")

@@ -151,3 +151,13 @@ def test_a_release_without_the_indicator_repeats_word_for_word() -> None:
     attempts = delivery(marks_repeats=False)
     assert again(attempts, safe=False)
     assert attempts.body == attempts.request.body
+
+
+def test_an_event_that_may_have_been_charged_is_asked_for_nowhere_else() -> None:
+    """Another CHF would have to know of the first attempt; a session's report has its reference there, or meets 404."""
+    assert delivery(operation=Operation.EVENT).on_failure(RETRY, safe=True, hopeless=True) is Step.NEXT_CHF
+    charged = delivery(repeats=0, operation=Operation.EVENT)
+    assert charged.on_failure(RETRY, safe=False, hopeless=False) is Step.GIVE_UP
+    assert charged.on_redirect(b"http://chf2:80", b"/there") is Step.GIVE_UP
+    assert charged.on_redirect(None, b"/here") is Step.REDIRECT
+    assert delivery(operation=Operation.EVENT).on_redirect(b"http://chf2:80", b"/there") is Step.REDIRECT

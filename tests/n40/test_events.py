@@ -168,3 +168,52 @@ def test_an_event_that_never_left_is_not_in_doubt() -> None:
     started = event("IEC", 2)
     started.abandon(7 * S, doubt=False)
     assert over(started).doubt == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "information", "broken"),
+    [
+        ("IEC", granted(200, units=2), ""),
+        ("IEC", granted(200, units=1), ""),
+        ("IEC", granted(200, units=3), "GRANT_TOO_MUCH"),
+        ("IEC", granted(300, units=1), "GRANT_NOT_ASKED_FOR"),
+        ("PEC", granted(200, units=2), "GRANT_NOT_ASKED_FOR"),
+        ("PEC", granted(200, units=0), ""),
+    ],
+)
+def test_promises_are_watched_in_events_as_well(kind: str, information: dict[str, Any], broken: str) -> None:
+    started = event(kind, units=2)
+    sent(started)
+    content = orjson.dumps({"invocationSequenceNumber": 0, "multipleUnitInformation": [information]})
+    answer = read_answer(Operation.EVENT, 201, b"e-1", content)
+    assert started.outstanding is not None
+    started.on_answer(started.outstanding.id, answer, 6 * S)
+    assert answer.broken == broken
+
+
+def test_an_answer_to_another_event_breaks_a_promise() -> None:
+    started = event("IEC", first_sequence=1)
+    sent(started)
+    answer = read_answer(Operation.EVENT, 201, b"e-1", b'{"invocationSequenceNumber":7}')
+    assert started.outstanding is not None
+    started.on_answer(started.outstanding.id, answer, 6 * S)
+    assert answer.broken == "WRONG_SEQUENCE_NUMBER"
+
+
+def test_doubt_about_an_event_has_its_reason() -> None:
+    refused = event("IEC", units=2)
+    sent(refused)
+    answer = read_answer(Operation.EVENT, 403, None, b'{"cause":"QUOTA_LIMIT_REACHED"}')
+    answer.repeats = 1
+    assert refused.outstanding is not None
+    refused.on_answer(refused.outstanding.id, answer, 6 * S)
+    assert over(refused).doubts == ((2, 0, "repeat refused"),)
+    silent = event("PEC")
+    sent(silent)
+    assert silent.outstanding is not None
+    silent.on_failure(silent.outstanding.id, 6 * S, processed=True)
+    assert over(silent).doubts == ((1, 0, "timeout"),)
+    left = event("PEC")
+    sent(left)
+    left.abandon(6 * S, doubt=True)
+    assert over(left).doubts == ((1, 0, "run ended"),)

@@ -81,8 +81,11 @@ def _latencies(recorder: Recorder, labels: str, count: int, slow: int) -> None:
         )
 
 
-def audit(*, lost: int = 0, twice: int = 0, **settings: Any) -> Audit:
-    """Data and voice sessions, of which `lost` lack their last report and `twice` were charged again."""
+def audit(*, lost: int = 0, twice: int = 0, crossed: int = 0, **settings: Any) -> Audit:
+    """Data and voice sessions, of which `lost` lack their last report and `twice` were charged again.
+
+    `crossed` more lack one report, and were charged another one as large again.
+    """
     auditor = Auditor(**settings)
     records, rows = [], []
     for index in range(1_000):
@@ -91,6 +94,7 @@ def audit(*, lost: int = 0, twice: int = 0, **settings: Any) -> Audit:
         charged = used - used // 3 if index < lost else used * 2 if index < lost + twice else used
         records.append(name | {"used": used, "reported": used, "acknowledged": used, "doubt": 0, "end": "completed"})
         rows.append(name | {"units": charged})
+        records[-1]["checksum"], rows[-1]["checksum"] = 1, 2 if lost + twice < index <= lost + twice + crossed else 1
     auditor.add_records(records)
     auditor.add_ledger([] if settings else rows)
     return auditor.finish()

@@ -117,3 +117,46 @@ def test_a_run_in_which_every_request_failed_is_no_pass_even_without_thresholds(
     folded.add(0, recorder.cut(1_000_000_000))
     summary = build_summary(folded, FACTS, audit())
     assert (summary["verdict"], summary["exit_code"], summary["why"]) == ("fail", 1, ["every request failed"])
+
+
+def broken_promises(sequence: int) -> Totals:
+    """Answers with another sequence number, among good ones."""
+    folded = totals()
+    recorder = Recorder(0)
+    recorder.counters["promises_broken|WRONG_SEQUENCE_NUMBER"] += sequence
+    folded.add(9, recorder.cut(1_000_000_000))
+    return folded
+
+
+def test_a_broken_promise_fails_the_run_in_one_line() -> None:
+    seen_by_the_chf = replace(FACTS, promises_broken={"NEGATIVE_BALANCE": 1, "RESERVED_TOO_MUCH": 0})
+    summary = build_summary(broken_promises(12), seen_by_the_chf, audit())
+    assert summary["promises_broken"] == {"NEGATIVE_BALANCE": 1, "WRONG_SEQUENCE_NUMBER": 12}
+    assert (summary["verdict"], summary["exit_code"]) == ("fail", 1)
+    assert summary["why"] == [
+        "the CHF broke its promises: a balance went below zero (once), it answered with another sequence number (12 times)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("threshold", "verdict"),
+    [
+        ("promises_broken < 20", "pass"),
+        ("promises_broken == 0", "fail"),
+        ("promises_broken.WRONG_SEQUENCE_NUMBER <= 12", "pass"),
+        ("promises_broken.GRANT_AFTER_FINAL_UNIT == 0", "pass"),
+    ],
+)
+def test_how_many_broken_promises_are_forgiven_is_the_profiles(threshold: str, verdict: str) -> None:
+    summary = build_summary(broken_promises(12), FACTS, audit(), [threshold])
+    assert summary["verdict"] == verdict
+    assert len(summary["why"]) == (verdict == "fail")
+
+
+def test_a_session_that_is_right_in_total_and_wrong_in_part_fails_the_run() -> None:
+    summary = build_summary(totals(), FACTS, audit(crossed=2))
+    assert summary["audit"]["balanced"] is False
+    assert summary["audit"]["misbooked_units"] == {"time": 0, "totalVolume": 50_000_000}
+    assert summary["why"] == [
+        "audit: 50.0 MB (totalVolume) in sessions that lost one report and were charged another one twice"
+    ]

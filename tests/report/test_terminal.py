@@ -136,3 +136,32 @@ def test_long_lists_end_in_how_many_more_there_are() -> None:
 
 def test_run_times_are_readable() -> None:
     assert [words.seconds(value) for value in (1.23, 320, 7_500)] == ["1.2 s", "5 min 20 s", "2 h 05 min"]
+
+
+def test_the_audit_says_why_reports_were_in_doubt_and_what_became_of_them() -> None:
+    summary = build_summary(totals(), FACTS, audit())
+    doubts = {
+        "undelivered_units": {"totalVolume": 3_000_000},
+        "doubted_by_reason": {
+            "no answer in time": {"totalVolume": 8_000_000, "time": 60},
+            "connection lost": {"totalVolume": 4_000_000},
+        },
+    }
+    text = page({**summary, "audit": {**summary["audit"], **doubts}}, 200)
+    assert "reported without an answer, and not charged: 3.00 MB (totalVolume)" in text
+    assert (
+        "in doubt at first, and resolved by the books: no answer in time 8.00 MB (totalVolume), 1.00 min (time); connection "
+        "lost 4.00 MB (totalVolume)"
+    ) in text
+
+
+def test_what_the_books_hold_in_the_wrong_place_is_explained() -> None:
+    text = page(build_summary(totals(), FACTS, audit(crossed=2)), 240)
+    assert "right in total, wrong in part: of 50.0 MB (totalVolume) a report is missing from the books" in text
+    assert "25.0 MB booked wrongly, 25.0 MB used; the total is right" in text
+
+
+def test_broken_promises_are_told_in_words() -> None:
+    broken = replace(FACTS, promises_broken={"GRANT_AFTER_FINAL_UNIT": 3})
+    text = page(build_summary(totals(), broken, audit()))
+    assert "it granted units after the final ones 3" in text
