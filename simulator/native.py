@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 MODULES: Final = {
-    "n40": "answers circumstances conditions delivery event failure flow messages overload rating_group request session "
-    "timestamps triggers",
+    "n40": "answers circumstances conditions delivery event failure flow messages overload rating_group reporting request "
+    "session timestamps triggers",
     "http2": "codec codec_ngh2 connection messages pool server_connection statistics",
     "fleet": "arrivals books chfs connections dispatch draws fleet pace population scheduler series session subscribers usage",
     "sandbox": "accounts chf ledger paths rating repeats requests sessions tariffs",
@@ -109,7 +109,7 @@ def main() -> None:
         return
     if state() == "compiled":
         return
-    print("compiling the hot path, under a minute ...", flush=True)
+    print("compiling the hot path, about a minute ...", flush=True)
     problem = compile_all()
     if problem:
         print(

@@ -12,8 +12,9 @@ from simulator.n40.flow import Flow, TrafficSource
 from simulator.n40.identities import NetworkFunctionIdentity
 from simulator.n40.messages import EventMessages, SessionMessages
 from simulator.n40.rating_group import GroupSpec, RatingGroup
+from simulator.n40.reporting import SessionContext
 from simulator.n40.request import Operation, Request
-from simulator.n40.session import ChargingSession, SessionContext
+from simulator.n40.session import ChargingSession
 from simulator.n40.timestamps import Timestamps
 from simulator.n40.usage_record import End, UsageRecord
 from simulator.n40.wording import Wording
