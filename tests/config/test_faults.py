@@ -38,6 +38,7 @@ EVERY_KIND: dict[str, Any] = {
     "wrong_sequence": True,
     "outage": True,
     "notify": {"type": "REAUTHORIZATION", "rate": "1k/s", "share": "20%"},
+    "credit": {"balances": {"data": "40MB"}, "rate": "100/s"},
 }
 
 
@@ -102,6 +103,11 @@ def test_a_file_has_faults_and_servers(tmp_path):
         ("{redirect: {code: 301, endpoint: 1}}", "faults.0.redirect.code: expected 307 or 308, got 301"),
         ("{redirect: {code: 307}}", "faults.0.redirect: expected either the number of an endpoint, or a uri"),
         ("{outage: true, share: 5%}", "faults.0.share: does not belong here: outage comes over an endpoint"),
+        (
+            "{credit: {balances: {data: 1MB}}, operations: [create]}",
+            "faults.0.operations: does not belong here: credit comes to accounts",
+        ),
+        ("{credit: {balances: {}}}", "faults.0.credit.balances: expected at least one entry, got none"),
         ("{silence: true, rating_groups: [300]}", "faults.0.rating_groups: belongs to final_unit, grant, result_code"),
         ("{silence: true, subscribers: 200000..100000}", "faults.0.subscribers: expected the first before the last"),
         ("{silence: true, subscribers: 20000..100000}", "faults.0.subscribers: expected first and last with as many"),

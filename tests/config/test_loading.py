@@ -217,6 +217,11 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(here):
         ),
         (
             "load:",
+            'timestamps: wall\nsession_clock: "23:50"\nload:',
+            "x.yaml:21: session_clock: belongs to timestamps: session",
+        ),
+        (
+            "load:",
             "subscribers: {first_imsi: 001010000000001}\nload:",
             "x.yaml:20: subscribers.first_imsi: expected 14 or 15 digits in quotes",
         ),

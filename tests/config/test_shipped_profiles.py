@@ -11,10 +11,25 @@ from pathlib import Path
 import jsonschema_rs
 import pytest
 
-from simulator.config import Profile, Terms, Usage, load_plan, load_profile, profile_json_schema, shipped_profiles
+from simulator.config import (
+    Profile,
+    Terms,
+    Usage,
+    load_plan,
+    load_profile,
+    profile_json_schema,
+    rating_plan,
+    shipped_profiles,
+)
 from simulator.config.document import read
 
 NAMES = [each.name for each in shipped_profiles()]
+STORMS = ["validity-storm", "validity-storm-jitter", "reauth-storm", "abort-storm"]
+SCENARIOS = [
+    "midnight-tariff-switch", "chf-outage-failover", "reattach-herd", "throttled-chf", "quota-exhaustion-topup",
+    "lossy-answers", "sms-burst", "near-simultaneous-creates",
+]  # fmt: skip
+"""Each carries its fault timeline, or what else makes it one."""
 PLAN = load_plan()
 MOST_REQUESTS_PER_SECOND = 8000
 
@@ -65,7 +80,8 @@ def request_rate(profile: Profile) -> float:
 
 
 def test_the_promised_profiles_are_there():
-    assert NAMES == ["4g-pgw", "busy-hour", "demo", "how-to", "iot-meters", "video", "voice-evening"]
+    others = ["4g-pgw", "busy-hour", "demo", "how-to", "iot-meters", "video", "voice-evening"]
+    assert set(NAMES) == {*others, *STORMS, *SCENARIOS}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,9 +95,30 @@ def test_it_loads_by_name_and_says_what_it_shows(name):
 def test_every_usage_is_in_the_mix_and_every_rating_group_in_the_plan_with_the_same_unit(name):
     profile = load_profile(name)
     assert set(profile.mix) == set(profile.usages)
+    plan = rating_plan(profile)
     for usage in profile.usages.values():
         for group in usage.rating_groups:
-            assert PLAN.rating_groups[group.rating_group].unit == group.unit
+            assert plan.rating_groups[group.rating_group].unit == group.unit
+
+
+@pytest.mark.parametrize("name", [*SCENARIOS, *STORMS])
+def test_a_scenario_is_short_says_what_to_do_with_ones_own_chf_and_holds_the_books_to_account(name):
+    profile = load_profile(name)
+    assert 20 <= profile.load.duration <= 60
+    assert "look at" in profile.description.lower() or "Compare" in profile.description
+    assert "Your own CHF" in profile.description
+    assert {"audit.lost_units == 0", "audit.double_charged_units == 0"} <= set(profile.thresholds)
+    assert all(fault.from_ < profile.load.duration for fault in profile.sandbox.faults)
+    assert all((fault.until or 0) < profile.load.duration for fault in profile.sandbox.faults), "and its end is seen"
+
+
+def test_the_validity_storms_differ_in_their_jitter_only():
+    storm, calm = (load_profile(name) for name in STORMS[:2])
+    same = {"name", "description", "thresholds", "sandbox"}
+    assert storm.model_dump(exclude=same) == calm.model_dump(exclude=same)
+    plans = [rating_plan(profile).rating_groups[300] for profile in (storm, calm)]
+    assert [plan.validity_jitter for plan in plans] == [0, 0.2]
+    assert plans[0].validity == plans[1].validity
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -260,7 +260,7 @@ async def test_the_profile_and_the_command_reach_the_connections(tmp_path: Path)
     engine = Engine(command, lambda snapshot: None, lambda: None, lambda text: None, lambda subject, text: None)
     connections = engine._connections
     assert connections._limits == PoolLimits(
-        connections=3, streams=7, waiting=11, keepalive_s=13.0, connect_timeout_s=2.0
+        connections=3, streams=7, waiting=11, keepalive_s=13.0, connect_timeout_s=2.0, backoff_max_s=2.0
     )
     assert connections._pool(connections._targets[0], "smf-1")._codec == "h2"
 

@@ -212,6 +212,19 @@ async def test_a_deadline_without_any_connection_says_why_there_is_none() -> Non
         assert failure.safe_to_repeat
 
 
+async def test_nobody_waits_for_a_peer_that_is_away_where_another_can_be_asked() -> None:
+    async with serving() as chf, pooled(plain(chf.port), connections=2, waits_for_peer=False, backoff_min_s=0.2) as smf:
+        await until(lambda: smf.pool.statistics().connections_open == 2)
+        await chf.aclose()
+        await until(lambda: smf.pool.statistics().connections_open == 0)
+        failures = await asyncio.gather(*(smf.failure(deadline_s=30) for _ in range(3)))
+        assert {(failure.kind, failure.safe_to_repeat) for failure in failures} == {(FailureKind.CONNECT_FAILED, True)}
+        assert (await smf.failure(deadline_s=30)).kind is FailureKind.CONNECT_FAILED, "without another attempt"
+        async with serving(port=chf_port(smf)):
+            await until(lambda: smf.pool.statistics().connections_open > 0)
+            assert isinstance(await smf.submit(b"back"), Answer)
+
+
 def chf_port(smf: Client) -> int:
     return smf.pool.target.port
 

@@ -180,6 +180,21 @@ def test_without_a_known_cause_the_status_decides(
     assert answer.cause == ("NOBODY_KNOWS" if b"NOBODY" in content else f"HTTP_{status}")
 
 
+@pytest.mark.parametrize(
+    ("status", "cause", "unprocessed"),
+    [
+        (503, "NF_CONGESTION", True), (429, None, True), (500, "INSUFFICIENT_RESOURCES", True), (307, None, True),
+        (504, "TARGET_NF_NOT_REACHABLE", True), (503, None, False), (500, "SYSTEM_FAILURE", False), (504, None, False),
+    ],
+)  # fmt: skip
+def test_a_chf_that_turns_a_request_away_has_not_charged_it(status: int, cause: str | None, unprocessed: bool) -> None:
+    answer = read_answer(UPDATE, status, None, orjson.dumps({"cause": cause} if cause else {}))
+    assert answer.unprocessed is unprocessed
+    assert answer.may_have_charged is not unprocessed
+    answer.repeats = 1
+    assert answer.may_have_charged, "an earlier attempt, perhaps"
+
+
 @pytest.mark.parametrize("status", [404, 410])
 def test_a_bare_404_or_410_means_that_the_session_is_gone_where_there_was_one(status: int) -> None:
     for operation in (UPDATE, RELEASE):

@@ -119,6 +119,20 @@ def test_a_grant_tells_the_next_switch_as_the_clock_of_the_smf_has_it(well_forme
     assert said.granted(300) == 10 * KB
 
 
+def test_a_validity_with_jitter_differs_by_session_and_stays_the_same_within_one() -> None:
+    smf = smf_with({"validity": 600, "validity_jitter": 0.2})
+    validities = []
+    for number in range(50):
+        said = smf.create(ask(300), subscriber=f"imsi-0010100000000{number:02}")
+        validities.append(said.information(300)["validityTime"])
+        session = said.reply.header(b"location") or b""
+        again = smf.update(session, 1, ask(300), subscriber=f"imsi-0010100000000{number:02}")
+        assert again.information(300)["validityTime"] == validities[-1]
+    assert min(validities) in range(480, 510)
+    assert max(validities) in range(690, 721)
+    assert len(set(validities)) > 30
+
+
 def test_usage_before_and_after_the_switch_comes_in_two_containers() -> None:
     smf = smf_with({"tariff_changes": ["18:00"]})
     session = smf.open(ask(300))
