@@ -9,11 +9,12 @@ import orjson
 import typer
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.text import Text
 
 from simulator.config import load_profile, profile_json_schema, shipped_profiles
 from simulator.config.loading import locate_profile, read_text
 from simulator.config.profile import Profile
+from simulator.report.layout import indented
 from simulator.run.options import RunError
 
 app = typer.Typer(help="List, show and check profiles.", invoke_without_command=True, no_args_is_help=False)
@@ -32,15 +33,15 @@ def list_by_default(context: typer.Context) -> None:
 @app.command("list")
 def list_profiles() -> None:
     """List the shipped profiles."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for title in ("profile", "load", "pace", "what it shows"):
-        table.add_column(title, style="bold" if title == "profile" else "", no_wrap=title != "what it shows")
-    for shipped in shipped_profiles():
-        profile = load_profile(shipped.name)
-        table.add_row(
-            shipped.name, load_in_words(profile), pace_in_words(profile), " ".join(profile.description.split())
-        )
-    Console().print(table)
+    console = Console(highlight=False)
+    profiles = [load_profile(shipped.name) for shipped in shipped_profiles()]
+    width = max(len(profile.name) for profile in profiles)
+    for profile in profiles:
+        first = " ".join(profile.description.split()).partition(". ")[0].removesuffix(".")
+        facts = f"{load_in_words(profile)}, {pace_in_words(profile)}"
+        console.print(Text.assemble((profile.name.ljust(width + 2), "bold"), (facts, "dim")))
+        console.print(indented(Text(first)))
+    console.print(Text("\nsmfleet profiles show NAME tells the rest, and what to look at.", "dim"))
 
 
 def load_in_words(profile: Profile) -> str:

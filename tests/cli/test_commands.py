@@ -60,7 +60,9 @@ def test_the_shipped_profiles_are_listed_with_what_they_show(
 ) -> None:
     typed = smfleet_command(*arguments)
     assert typed.code == 0
-    assert [line.split()[0] for line in typed.out.splitlines()[1:] if not line.startswith(" ")] == NAMES
+    *listed, hint = [line for line in typed.out.splitlines() if line and not line.startswith(" ")]
+    assert [line.split()[0] for line in listed] == NAMES
+    assert "profiles show NAME" in hint
     assert [shipped.name for shipped in shipped_profiles()] == NAMES
     demo = next(line for line in typed.out.splitlines() if line.startswith("demo"))
     assert "450/s, 30 s" in demo
