@@ -37,10 +37,14 @@ def list_profiles() -> None:
         table.add_column(title, style="bold" if title == "profile" else "", no_wrap=title != "what it shows")
     for shipped in shipped_profiles():
         profile = load_profile(shipped.name)
-        table.add_row(
-            shipped.name, load_in_words(profile), pace_in_words(profile), " ".join(profile.description.split())
-        )
+        table.add_row(shipped.name, load_in_words(profile), pace_in_words(profile), first_sentence(profile.description))
     Console().print(table)
+    Console().print("\nsmfleet profiles show NAME says the rest.", style="dim")
+
+
+def first_sentence(description: str) -> str:
+    """Enough to choose by."""
+    return f"{' '.join(description.split()).partition('. ')[0].removesuffix('.')}."
 
 
 def load_in_words(profile: Profile) -> str:

@@ -16,7 +16,11 @@ from simulator.config import QUIRKS, shipped_profiles
 from simulator.sandbox.process import SandboxSettings
 from simulator.version import __version__
 
-NAMES = ["4g-pgw", "busy-hour", "demo", "how-to", "iot-meters", "video", "voice-evening"]
+NAMES = [
+    "4g-pgw", "abort-storm", "busy-hour", "chf-outage-failover", "demo", "how-to", "iot-meters", "lossy-answers",
+    "midnight-tariff-switch", "near-simultaneous-creates", "quota-exhaustion-topup", "reattach-herd", "reauth-storm", "sms-burst",
+    "throttled-chf", "validity-storm", "validity-storm-jitter", "video", "voice-evening",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,9 @@ def test_the_shipped_profiles_are_listed_with_what_they_show(
 ) -> None:
     typed = smfleet_command(*arguments)
     assert typed.code == 0
-    assert [line.split()[0] for line in typed.out.splitlines()[1:] if not line.startswith(" ")] == NAMES
+    assert [
+        line.split()[0] for line in typed.out.partition("\n\n")[0].splitlines()[1:] if not line.startswith(" ")
+    ] == NAMES
     assert [shipped.name for shipped in shipped_profiles()] == NAMES
     demo = next(line for line in typed.out.splitlines() if line.startswith("demo"))
     assert "450/s, 30 s" in demo
