@@ -45,8 +45,8 @@ class ShippedProfile:
 def shipped_profiles() -> list[ShippedProfile]:
     """By name. A wheel has them in the package, a checkout beside it."""
     folder = next((each for each in (PACKAGE / "profiles", PACKAGE.parent / "profiles") if each.is_dir()), None)
-    paths = sorted(folder.glob("*.yaml")) if folder else []
-    return [ShippedProfile(name=path.stem, path=path) for path in paths]
+    names = sorted(path.stem for path in folder.glob("*.yaml")) if folder else []
+    return [ShippedProfile(name=name, path=folder / f"{name}.yaml") for name in names if folder]
 
 
 def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Profile:

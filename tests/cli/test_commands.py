@@ -17,26 +17,10 @@ from simulator.sandbox.process import SandboxSettings
 from simulator.version import __version__
 
 NAMES = [
-    "4g-pgw",
-    "abort-storm",
-    "busy-hour",
-    "chf-outage-failover",
-    "demo",
-    "how-to",
-    "iot-meters",
-    "lossy-answers",
-    "midnight-tariff-switch",
-    "near-simultaneous-creates",
-    "quota-exhaustion-topup",
-    "reattach-herd",
-    "reauth-storm",
-    "sms-burst",
-    "throttled-chf",
-    "validity-storm",
-    "validity-storm-jitter",
-    "video",
-    "voice-evening",
-]
+    "4g-pgw", "abort-storm", "busy-hour", "chf-outage-failover", "demo", "how-to", "iot-meters", "lossy-answers",
+    "midnight-tariff-switch", "near-simultaneous-creates", "quota-exhaustion-topup", "reattach-herd", "reauth-storm", "sms-burst",
+    "throttled-chf", "validity-storm", "validity-storm-jitter", "video", "voice-evening",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
