@@ -21,10 +21,28 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_profile_is_one(tmp_path: Path) -> None:
-    (text,) = blocks("yaml")
+    text, _ = blocks("yaml")
     file = tmp_path / "profile.yaml"
     file.write_text(text)
     assert load_profile(file).usages
+
+
+def test_its_dialect_is_one_and_a_profile_beside_it_speaks_it(tmp_path: Path) -> None:
+    profile, dialect = blocks("yaml")
+    (tmp_path / "lab.yaml").write_text(dialect)
+    file = tmp_path / "profile.yaml"
+    file.write_text(f"dialect: lab.yaml\ntenant: lab-1\n{profile}")
+    loaded = load_profile(file)
+    assert (loaded.dialect.name, loaded.dialect.path) == ("lab", "/charging/{version}/sessions")
+
+
+@pytest.mark.parametrize("section", ["failure", "notify", "authentication", "triggers", "sandbox"])
+def test_its_fragments_load(tmp_path: Path, section: str) -> None:
+    """Each fragment, put into the profile, is one."""
+    (fragment,) = [each for each in blocks("text") if each.startswith(f"{section}:")]
+    file = tmp_path / "profile.yaml"
+    file.write_text(fragment + blocks("yaml")[0])
+    assert section in load_profile(file).model_fields_set
 
 
 def test_its_table_names_every_profile_that_is_shipped() -> None:
@@ -32,12 +50,21 @@ def test_its_table_names_every_profile_that_is_shipped() -> None:
     assert sorted(named) == [each.name for each in shipped_profiles()]
 
 
-@pytest.mark.parametrize("command", ["run", "sandbox"])
+@pytest.mark.parametrize("command", ["run", "sandbox", "check"])
 def test_the_options_that_it_names_exist(command: str) -> None:
     lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
     named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
-    if command == "run":
-        named |= set(re.findall(r"`(--[a-z-]+)", README))
+    assert len(named) >= 2
+    assert named <= options_of(command)
+
+
+def test_every_option_in_its_text_is_one_of_some_command() -> None:
+    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set.union(*map(options_of, ("run", "sandbox", "check"))) | {
+        "--version"
+    }
+
+
+def options_of(command: str) -> set[str]:
     shown = subprocess.run(
         [sys.executable, "-c", "from simulator.cli import main; main()", command, "--help"],
         env={"COLUMNS": "200", "PATH": ""},
@@ -47,8 +74,7 @@ def test_the_options_that_it_names_exist(command: str) -> None:
         timeout=30,
         check=True,
     ).stdout
-    assert len(named) >= 2
-    assert named <= set(re.findall(r"--[a-z-]+", shown))
+    return set(re.findall(r"--[a-z-]+", shown))
 
 
 def test_its_test_runs_and_passes(tmp_path: Path) -> None:
