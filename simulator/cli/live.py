@@ -160,7 +160,8 @@ def _arrivals(totals: Totals) -> Text:
     text = Text(_rates(totals))
     dropped = totals.run.counts_by("arrivals", 1, "dropped")
     if dropped:
-        text.append(f", {words.count(sum(dropped.values()))} dropped ({words.listed(dropped)})", "bold red")
+        told, style = words.dropped(dropped)
+        text.append(f", {told}", style)
     return text
 
 

@@ -179,8 +179,8 @@ def _arrivals(summary: Json) -> Text:
     text = Text(f"{words.count(rate['offered_per_s'])}/s offered, {words.count(rate['achieved_per_s'])}/s achieved; ")
     text.append(f"{words.count(arrivals['started'])} of {words.count(arrivals['intended'])} started")
     if arrivals["dropped"]:
-        reasons = words.listed(arrivals["dropped_by_reason"])
-        text.append(f", {words.count(arrivals['dropped'])} dropped ({reasons})", style="bold red")
+        told, style = words.dropped(arrivals["dropped_by_reason"])
+        text.append(f", {told}", style=style)
     return text
 
 

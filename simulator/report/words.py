@@ -92,3 +92,9 @@ def times(value: int) -> str:
 def _three(value: float) -> str:
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
     return f"{value:,.{digits}f}"
+
+
+def dropped(by_reason: Mapping[str, int]) -> tuple[str, str]:
+    """Arrivals that were not started, in words and their style: those that a CHF wanted to be spared are nobody's fault."""
+    style = "yellow" if set(by_reason) <= {"throttled"} else "bold red"
+    return f"{count(sum(by_reason.values()))} dropped ({listed(by_reason)})", style
