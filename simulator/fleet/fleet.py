@@ -33,6 +33,8 @@ from simulator.n40.flow import NEVER
 NS_PER_S: Final = 1_000_000_000
 LATEST_START: Final = NS_PER_S
 """An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
+DROPPED_PAUSE: Final = NS_PER_S // 10
+"""A device of a closed loop that could not start tries again after so long, however little it thinks."""
 FLAT_OUT_HORIZON: Final = 86_400 * NS_PER_S
 GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED, End.ABORTED)
 Tell = Callable[[str, str], None]
@@ -275,10 +277,11 @@ class Fleet(Owner):
             self._counters["arrivals|intended"] += 1
         usage = self._usages[start.usage]
         slot = self._free_slot(start.subscriber, usage)
-        reason = self._obstacle(start, slot, now)
+        place = self._chfs.choose(now)
+        reason = self._obstacle(start, slot, place, now)
         if reason:
             self._counters[f"arrivals|dropped|{reason}"] += 1
-            self._again(start.device, start.number, now)
+            self._again(start.device, start.number, now + DROPPED_PAUSE)
             return
         if not start.residual:
             self._counters["arrivals|started"] += 1
@@ -296,7 +299,7 @@ class Fleet(Owner):
         function = usage.function(start.subscriber)
         live = LiveSession(session, usage, function, start.number, slot, ends_at, start.device)
         live.clock = moment
-        live.chf = self._chfs.choose(now)
+        live.chf = place
         self._open[slot] = live
         self._most_open = max(self._most_open, len(self._open))
         session.start(moment)
@@ -312,7 +315,7 @@ class Fleet(Owner):
             slot += 1
         return slot
 
-    def _obstacle(self, start: Start, slot: int, now: int) -> str:
+    def _obstacle(self, start: Start, slot: int, place: int, now: int) -> str:
         """Why a session cannot start, "" if it can."""
         if now - self.pace.t0 - start.moment > LATEST_START:
             return "late"
@@ -320,7 +323,7 @@ class Fleet(Owner):
             return "busy"
         if len(self._open) >= self._most_open_allowed:
             return "limit"
-        if self._chfs.limited and self._chfs.throttles(self._chfs.choose(now), start.key, now):
+        if self._chfs.limited and self._chfs.throttles(place, start.key, now):
             return "throttled"
         return ""
 
