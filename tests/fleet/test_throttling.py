@@ -27,7 +27,7 @@ def test_overload_control_lowers_what_is_offered_by_as_much_as_it_says_for_as_lo
     world = overloaded(50)
     world.run()
     assert abs(offered(world, 1, 5) - 400) < 60  # half of 800, drawn
-    assert abs(offered(world, 5.1, 9.9) - 480) < 60  # for five seconds after the last one
+    assert abs(offered(world, 5.1, 8.9) - 380) < 60  # for five seconds after what was told at second 4
     assert 1700 < offered(world, 10.5, 20) < 2100
     dropped = world.counters()["arrivals|dropped|throttled"]
     assert world.count("arrivals|intended") == world.count("arrivals|started") + dropped
