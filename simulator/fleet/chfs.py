@@ -54,6 +54,12 @@ class Chf:
         """Whether it counts as down."""
         return self.down_until != 0
 
+    def spared(self, now: int) -> int:
+        """How much of what would begin it wants to be spared, in per cent (Retry-After, TS 29.500 6.4.3)."""
+        if now < self.not_before:
+            return 100
+        return self.overload.reduction if self.overload is not None and now < self.overload_until else 0
+
 
 ONE_EVENT: Final = 10_000_000
 """ns. A connection that is cut takes all its requests along, and a deadline that passes is that of many."""
@@ -145,10 +151,8 @@ class Chfs:
 
     def throttles(self, place: int, key: bytes, now: int) -> bool:
         """Whether a new session is one of those that this CHF wants to be spared (TS 29.500 6.4.3.5.2, the loss algorithm)."""
-        chf = self.all[place]
-        if now < chf.not_before:
-            return True
-        if chf.overload is not None and now < chf.overload_until:
-            return uniform(key, Purpose.THROTTLE) * 100 < chf.overload.reduction
+        spared = self.all[place].spared(now)
+        if spared:
+            return uniform(key, Purpose.THROTTLE) * 100 < spared
         self.limited = any(now < max(each.not_before, each.overload_until) for each in self.all)
         return False

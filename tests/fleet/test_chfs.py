@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.fleet.chfs import Chf, Chfs, Destination
+from simulator.n40.overload import OverloadInformation
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -62,3 +63,16 @@ def test_new_sessions_leave_one_alone_that_asked_for_it_where_another_is_up():
     told.chfs.on_retry_after(told.chfs.all[1], 10 * SECOND, 0)
     assert told.chfs.choose(SECOND) == 0, "both did"
     assert told.chfs.throttles(0, b"key", SECOND)
+
+
+def test_how_much_a_chf_wants_to_be_spared_shows_until_its_time_is_over():
+    told = Told()
+    first, second = told.chfs.all
+    told.chfs.on_overload(first, OverloadInformation(timestamp=1.0, validity_s=3.0, reduction=40), SECOND)
+    told.chfs.on_retry_after(second, 2 * SECOND, SECOND)
+    assert [(first.spared(at * SECOND), second.spared(at * SECOND)) for at in (1, 2, 3, 4)] == [
+        (40, 100),
+        (40, 100),
+        (40, 0),
+        (0, 0),
+    ]
