@@ -33,7 +33,7 @@ class Chf:
 
     __slots__ = (
         "authority", "down_until", "failed", "failed_at", "failures", "not_before", "number", "origin", "overload",
-        "overload_until", "requests", "scheme",
+        "overload_until", "redirects_to", "requests", "scheme",
     )  # fmt: skip
 
     def __init__(self, number: int, destination: Destination) -> None:
@@ -47,6 +47,7 @@ class Chf:
         self.not_before = 0  # it asked for no new sessions until then (Retry-After)
         self.overload: OverloadInformation | None = None
         self.overload_until = 0
+        self.redirects_to = b""  # the NF instance that it named last
         self.requests = self.failed = 0  # since the last cut
 
     @property
@@ -63,6 +64,8 @@ class Chf:
 
 ONE_EVENT: Final = 10_000_000
 """ns. A connection that is cut takes all its requests along, and a deadline that passes is that of many."""
+MAX_INSTANCE: Final = 100
+"""How much of a header is shown."""
 Tell = Callable[[Chf, str], None]
 """A CHF has changed its state: what happened, in words."""
 
@@ -137,6 +140,12 @@ class Chfs:
                 self._tell(chf, f"wants no new sessions for {wait / 1e9:g} s (Retry-After)")
             chf.not_before = now + wait
             self.limited = True
+
+    def on_redirect(self, chf: Chf, instance: bytes) -> None:
+        """It sends a request to another NF instance, which it names (3gpp-Sbi-Target-Nf-Id)."""
+        if chf.redirects_to != instance:
+            chf.redirects_to = instance
+            self._tell(chf, f"redirects to {instance[:MAX_INSTANCE].decode('ascii', 'replace')}")
 
     def on_overload(self, chf: Chf, overload: OverloadInformation, now: int) -> None:
         """Overload control (TS 29.500 6.4.3): newer information replaces older, until its validity ends."""
