@@ -210,7 +210,7 @@ class World:
     def totals(self) -> Totals:
         """What was measured up to now, over all workers."""
         for index, (fleet, recorder) in enumerate(zip(self.fleets, self.recorders, strict=True)):
-            fleet.set_gauges()
+            fleet.set_gauges(self.now)
             self.measured.add(index, recorder.cut(self.now))
         return self.measured
 

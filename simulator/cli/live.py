@@ -20,6 +20,7 @@ from simulator.report.layout import columns
 NS_PER_S: Final = 1_000_000_000
 REDRAW_NS: Final = NS_PER_S // 5
 LINE_NS: Final = 5 * NS_PER_S
+UP: Final = Text("up", "green")
 
 
 class LiveView:
@@ -166,17 +167,23 @@ def _arrivals(totals: Totals) -> Text:
 
 
 def _chfs(facts: RunFacts, totals: Totals) -> Text:
-    """Which of several CHFs are up, and what each of them gets; of one only that it is down."""
-    down = [bool(totals.gauge(f"chf_down|{number}")) for number in range(1, len(facts.targets) + 1)]
-    if not any(down) and len(down) < 2:
+    """Which of several CHFs are up, what they want to be spared, and what each of them gets; of one only what is the matter."""
+    states = [_state(totals, number) for number in range(1, len(facts.targets) + 1)]
+    if states in ([], [UP]):
         return Text("none")
     text = Text()
-    for number, (target, is_down) in enumerate(zip(facts.targets, down, strict=True), 1):
-        rate = f", {words.count(totals.rate('chf', str(number), 'requests'))} req/s" if len(down) > 1 else ""
-        text.append(f"{number} {target} ")
-        text.append("down" if is_down else "up", "bold red" if is_down else "green")
-        text.append(f"{rate}  ")
+    for number, (target, state) in enumerate(zip(facts.targets, states, strict=True), 1):
+        rate = f", {words.count(totals.rate('chf', str(number), 'requests'))} req/s" if len(states) > 1 else ""
+        text.append(f"{number} {target} ").append_text(state).append(f"{rate}  ")
     return text
+
+
+def _state(totals: Totals, number: int) -> Text:
+    """How the fleet sees a CHF."""
+    if totals.gauge(f"chf_down|{number}"):
+        return Text("down", "bold red")
+    spared = totals.gauge(f"chf_spared|{number}")
+    return Text(f"up, wants {spared:.0f} % less", "yellow") if spared else UP
 
 
 def _generator(totals: Totals) -> Text:

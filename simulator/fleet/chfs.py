@@ -33,7 +33,7 @@ class Chf:
 
     __slots__ = (
         "authority", "down_until", "failed", "failed_at", "failures", "not_before", "number", "origin", "overload",
-        "overload_until", "requests", "scheme",
+        "overload_until", "redirects_to", "requests", "scheme",
     )  # fmt: skip
 
     def __init__(self, number: int, destination: Destination) -> None:
@@ -47,6 +47,7 @@ class Chf:
         self.not_before = 0  # it asked for no new sessions until then (Retry-After)
         self.overload: OverloadInformation | None = None
         self.overload_until = 0
+        self.redirects_to = b""  # the NF instance that it named last
         self.requests = self.failed = 0  # since the last cut
 
     @property
@@ -54,9 +55,17 @@ class Chf:
         """Whether it counts as down."""
         return self.down_until != 0
 
+    def spared(self, now: int) -> int:
+        """How much of what would begin it wants to be spared, in per cent (Retry-After, TS 29.500 6.4.3)."""
+        if now < self.not_before:
+            return 100
+        return self.overload.reduction if self.overload is not None and now < self.overload_until else 0
+
 
 ONE_EVENT: Final = 10_000_000
 """ns. A connection that is cut takes all its requests along, and a deadline that passes is that of many."""
+MAX_INSTANCE: Final = 100
+"""How much of a header is shown."""
 Tell = Callable[[Chf, str], None]
 """A CHF has changed its state: what happened, in words."""
 
@@ -132,6 +141,12 @@ class Chfs:
             chf.not_before = now + wait
             self.limited = True
 
+    def on_redirect(self, chf: Chf, instance: bytes) -> None:
+        """It sends a request to another NF instance, which it names (3gpp-Sbi-Target-Nf-Id)."""
+        if chf.redirects_to != instance:
+            chf.redirects_to = instance
+            self._tell(chf, f"redirects to {instance[:MAX_INSTANCE].decode('ascii', 'replace')}")
+
     def on_overload(self, chf: Chf, overload: OverloadInformation, now: int) -> None:
         """Overload control (TS 29.500 6.4.3): newer information replaces older, until its validity ends."""
         known = chf.overload
@@ -145,10 +160,8 @@ class Chfs:
 
     def throttles(self, place: int, key: bytes, now: int) -> bool:
         """Whether a new session is one of those that this CHF wants to be spared (TS 29.500 6.4.3.5.2, the loss algorithm)."""
-        chf = self.all[place]
-        if now < chf.not_before:
-            return True
-        if chf.overload is not None and now < chf.overload_until:
-            return uniform(key, Purpose.THROTTLE) * 100 < chf.overload.reduction
+        spared = self.all[place].spared(now)
+        if spared:
+            return uniform(key, Purpose.THROTTLE) * 100 < spared
         self.limited = any(now < max(each.not_before, each.overload_until) for each in self.all)
         return False

@@ -17,7 +17,16 @@ from simulator.fleet.session import LiveSession
 from simulator.fleet.tokens import Tokens
 from simulator.http2 import Answer, Exchange, Failure, FailureKind, Header
 from simulator.measure import Recorder
-from simulator.n40 import ChargingAnswer, Delivery, DeliveryPolicy, Operation, Request, Trouble, read_answer
+from simulator.n40 import (
+    ChargingAnswer,
+    ChargingSession,
+    Delivery,
+    DeliveryPolicy,
+    Operation,
+    Request,
+    Trouble,
+    read_answer,
+)
 from simulator.n40.answers import Action, split_location
 from simulator.n40.delivery import Chances, Step
 from simulator.n40.failure import Handling, trouble_of
@@ -34,10 +43,13 @@ UNANSWERED: Final = "unanswered"
 HOPELESS: Final = frozenset({FailureKind.TIMEOUT, FailureKind.OVERFLOW, FailureKind.CONNECT_FAILED, FailureKind.CLOSED})
 """Failures after which nothing was sent and there is no point in another attempt at once, where they are safe to repeat."""
 REDIRECTS: Final = (307, 308)
+TARGET_NF: Final = b"3gpp-sbi-target-nf-id"
+"""Which NF instance a redirect leads to (TS 29.500 5.2.3.2)."""
 # Globals, because looking up an enum's member costs ten times as much.
 _CREATE: Final = Operation.CREATE
 _EVENT: Final = Operation.EVENT
 _RELEASE: Final = Operation.RELEASE
+_UPDATE: Final = Operation.UPDATE
 _RETRY: Final = Handling.RETRY_AND_TERMINATE
 _FAILURE: Final = Action.FAILURE
 
@@ -249,7 +261,23 @@ class Dispatch:
             live.rebased = live.rebased and answer.origin is None
             if answer.origin is None and delivery.origin is not None and 200 <= status < 300:
                 answer.origin = delivery.origin
+        elif delivery.stays and delivery.request.operation is _UPDATE and 200 <= status < 300:
+            self._stay(live, delivery)
         live.delivery = None
+
+    def _stay(self, live: LiveSession, delivery: Delivery) -> None:
+        """The session is at the address that an Update was redirected to from now on (RFC 9110 15.4.9, TS 29.500 6.10.9)."""
+        session = live.session
+        assert isinstance(session, ChargingSession)
+        session.path = delivery.path.removesuffix(b"/update")
+        if delivery.origin is None:
+            return
+        place = self._chfs.of_origin(delivery.origin)
+        if place is None:
+            session.origin = delivery.origin
+        else:
+            live.chf = place
+        live.rebased = place is not None
 
     def _on_failure(self, live: LiveSession, request: Request, exchange: Exchange, failure: Failure, now: int) -> None:
         delivery = live.delivery = live.delivery or Delivery(request, self._policy)
@@ -279,7 +307,7 @@ class Dispatch:
         delivery = live.delivery = live.delivery or Delivery(request, self._policy)
         wait = 0
         if status in REDIRECTS:
-            step = self._follow(delivery, result)
+            step = self._follow(live, delivery, result)
         elif status == 401:
             step = self._renew(live, delivery, exchange, result, now)
         else:
@@ -330,11 +358,15 @@ class Dispatch:
             another_chf=self._several and self._chfs.next_after(live.chf, live.moved, now) is not None,
         )
 
-    @staticmethod
-    def _follow(delivery: Delivery, result: Answer) -> Step:
-        location = result.header(b"location")
+    def _follow(self, live: LiveSession, delivery: Delivery, result: Answer) -> Step:
+        location, instance = result.header(b"location"), result.header(TARGET_NF)
         origin_and_path = None if location is None else split_location(location)
-        return Step.GIVE_UP if origin_and_path is None else delivery.on_redirect(*origin_and_path)
+        if origin_and_path is None:
+            return Step.GIVE_UP
+        if instance is not None:
+            self._chfs.on_redirect(self._chfs.all[live.chf], instance)
+        delivery.stays = result.status == 308 or instance is not None
+        return delivery.on_redirect(*origin_and_path)
 
     def _renew(self, live: LiveSession, delivery: Delivery, exchange: Exchange, result: Answer, now: int) -> Step:
         """A new token, once: then the request is sent again, or else this answer is what the session gets."""

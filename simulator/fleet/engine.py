@@ -246,14 +246,14 @@ class Engine:
         fleet, recorder = self._fleet, self.recorder
         assert fleet is not None
         fleet.books.flush()
-        fleet.set_gauges()
+        now = time.monotonic_ns()
+        fleet.set_gauges(now)
         counters = recorder.counters
         self._connections.measure(self._count, recorder.gauge)
         self._count_growth()
         recorder.gauge("loop_lag_us", self._lag / 1000, Merge.MAX)
         recorder.gauge("cpu_s", time.process_time() - self._idle_cpu_s)
         self._lag = 0
-        now = time.monotonic_ns()
         if counters or now > self._t0:
             self._on_snapshot(recorder.cut(now))
         if recorder.phase == Phase.WARMUP and now >= self._warm_at:

@@ -26,7 +26,7 @@ from simulator.fleet.series import Series
 from simulator.fleet.session import Changes, LiveSession
 from simulator.fleet.tokens import Tokens
 from simulator.fleet.usage import Usage, build_usages
-from simulator.measure import Recorder, key
+from simulator.measure import Merge, Recorder, key
 from simulator.n40 import ChargingAnswer, End, Request, Trouble
 from simulator.n40.flow import NEVER
 
@@ -155,8 +155,8 @@ class Fleet(Owner):
             moment = min(moment, self.pace.t0 + self._next_start.moment)
         return moment
 
-    def set_gauges(self) -> None:
-        """Put levels into the recorder, before a cut: first the highest since the last cut, then what is now."""
+    def set_gauges(self, now: int) -> None:
+        """Put levels at `now` into the recorder, before a cut: first the highest since the last cut, then what is now."""
         for name, peak, level in (
             ("sessions_open", self._most_open, len(self._open) + self.abandoned),
             ("in_flight", self._dispatch.most_awaiting, self._dispatch.awaiting),
@@ -165,9 +165,9 @@ class Fleet(Owner):
             self.recorder.gauge(name, level)
         self._most_open = len(self._open)
         self._dispatch.most_awaiting = self._dispatch.awaiting
-        self._measure_chfs()
+        self._measure_chfs(now)
 
-    def _measure_chfs(self) -> None:
+    def _measure_chfs(self, now: int) -> None:
         """How each CHF is seen, where there are several or something is the matter."""
         for chf in self._chfs.all:
             name = str(chf.number)
@@ -176,6 +176,7 @@ class Fleet(Owner):
                     self._counters[key("chf", name, what)] += count
             chf.requests = chf.failed = 0
             self.recorder.gauge(key("chf_down", name), float(chf.down))
+            self.recorder.gauge(key("chf_spared", name), float(chf.spared(now)), Merge.MAX)
 
     # -- in -----------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ A threshold is a name, a comparison (`< <= > >= == !=`) and a value with the uni
 * `rate.achieved_per_s` and the other numbers of the summary by their names there; `causes.CAUSE`,
   `result_codes.CODE` count 0 when they did not occur. Requests without an answer have a cause as well, such as TIMEOUT.
 * `promises_broken` is how often the CHF did what it must not, `promises_broken.NAME` one of these, such as
-  WRONG_SEQUENCE_NUMBER. Without such a threshold a run fails with the first of them.
+  WRONG_SEQUENCE_NUMBER. What no such threshold covers fails a run the first time.
 * `audit.lost_units` and the like: the sum over unit types, or one of them (`audit.lost_units.totalVolume`).
 """
 
@@ -35,6 +35,16 @@ PERCENTILES: Final[Mapping[str, float]] = {
     "p99_99": 99.99,
     "max": 100,
 }
+
+PROMISES: Final = (
+    "WRONG_SEQUENCE_NUMBER",
+    "GRANT_NOT_ASKED_FOR",
+    "GRANT_TOO_MUCH",
+    "GRANT_AFTER_FINAL_UNIT",
+    "NEGATIVE_BALANCE",
+    "RESERVED_TOO_MUCH",
+)
+"""What a CHF must not do."""
 
 _OUTCOMES = ("success", "failed", "denied", "retransmitted", "requests")
 _OPEN_MAPS = ("causes", "result_codes")
@@ -138,6 +148,14 @@ class Threshold:
         return figure in _FROM_BOOKS and not summary["audit"]["verifiable"]
 
 
+def not_covered(promises: Mapping[str, int], thresholds: Iterable[Threshold]) -> dict[str, int]:
+    """The broken promises that no threshold speaks of; one on `promises_broken` speaks of all."""
+    names = {threshold.name for threshold in thresholds}
+    if "promises_broken" in names:
+        return {}
+    return {promise: count for promise, count in promises.items() if f"promises_broken.{promise}" not in names}
+
+
 def parse_threshold(text: str) -> Threshold:
     """Read one threshold; raises ThresholdError that says where, what was expected and the nearest name."""
     match = re.fullmatch(r"\s*(?P<name>[^\s<>=!]+)\s*(?P<comparison>[<>=!]+)\s*(?P<value>.*?)\s*", text)
@@ -176,7 +194,8 @@ class _Reader:
             return self._audit(parts)
         if head not in _HEADS:
             self._unknown(parts, 0, _HEADS)
-        self._parts(parts, [None], optional=head in ("drops", "promises_broken"))
+        names = PROMISES if head == "promises_broken" else None
+        self._parts(parts, [names], optional=head in ("drops", "promises_broken"))
         return (Measure.NUMBER, Measure.SHARE) if head == "drops" else (Measure.NUMBER,)
 
     def _audit(self, parts: list[str]) -> tuple[Measure, ...]:

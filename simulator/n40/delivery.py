@@ -60,7 +60,7 @@ class Delivery:
 
     __slots__ = (
         "_repeats_here", "again_at", "origin", "path", "policy", "processed", "redirects", "renewed", "repeats", "request",
-        "retried", "unprocessed", "waits",
+        "retried", "stays", "unprocessed", "waits",
     )  # fmt: skip
 
     def __init__(self, request: Request, policy: DeliveryPolicy) -> None:
@@ -77,6 +77,7 @@ class Delivery:
         self.again_at = 0  # wall time at which an attempt that has to wait is made; 0: none has to
         self.path = b""  # where a redirect leads
         self.origin: bytes | None = None
+        self.stays = False  # whether the session stays where the redirect leads
 
     @property
     def body(self) -> bytes:

@@ -55,6 +55,32 @@ def test_the_drain_is_named() -> None:
     assert "left" not in text
 
 
+def chfs(count: int, **gauges: float) -> str:
+    """What the page says about so many CHFs; gauges such as `chf_down_1`, of the last interval."""
+    folded, recorder = Totals(), Recorder(t0=0)
+    interval(recorder, 1, draining=False)
+    for name, value in gauges.items():
+        what, _, number = name.rpartition("_")
+        recorder.gauge(f"{what}|{number}", value)
+    recorder.counters["chf|2|requests"] = 70
+    folded.add(0, recorder.cut(SECOND))
+    facts = replace(FACTS, targets=tuple(f"http://chf-{number}" for number in range(1, count + 1)))
+    out = io.StringIO()
+    Console(file=out, width=200).print(live_page(facts, folded, 1.0))
+    return next((line.rstrip() for line in out.getvalue().splitlines() if line.startswith("CHFs")), "")
+
+
+def test_each_of_several_chfs_shows_its_state_and_what_it_gets() -> None:
+    line = chfs(2, chf_down_1=1)
+    assert line.endswith("1 http://chf-1 down, 0 req/s  2 http://chf-2 up, 70 req/s")
+
+
+def test_one_chf_shows_only_when_something_is_the_matter() -> None:
+    assert chfs(0) == chfs(1) == ""
+    assert chfs(1, chf_down_1=1).endswith("1 http://chf-1 down")
+    assert chfs(1, chf_spared_1=50).endswith("1 http://chf-1 up, wants 50 % less")
+
+
 @pytest.mark.parametrize("width", [80, 100, 140])
 def test_the_page_fits(width: int) -> None:
     text = shown(under_load(cpu=0.98, failing=4, dropped=40, waiting=800), width=width)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from simulator.sandbox.moods import Mood
 from simulator.sandbox.totals import all_totals
 from tests.fleet.test_books import SHARES, figures
 from tests.fleet.test_determinism import USAGES
-from tests.world import MILLISECOND, SECOND, START, Message, World, traffic
+from tests.world import DOWNLOAD, MILLISECOND, SECOND, START, Message, World, traffic
 
 CHFS = (b"chf.example:80", b"chf-2.example:80")
 FATES = ("lost", "answer lost", "refused", "unreachable", "garbage", "500", "503", "307")
@@ -241,3 +242,24 @@ def test_every_repeat_that_a_faulty_charging_function_charges_again_is_found(fau
     assert all(found[name].double_charged == units for name, units in again.items() if not found[name].doubts)
     assert audit.balanced is (not again)
     event(f"{min(audit.offending, 10)} offences or more")
+
+
+@pytest.mark.parametrize(
+    ("status", "named", "stays"),
+    [("307", "", False), ("308", "", True), ("307", "\n3gpp-sbi-target-nf-id: nfinst=4711", True)],
+)
+def test_a_session_stays_where_a_redirect_says_that_it_is(status: str, named: str, stays: bool) -> None:
+    """307 is for one request; 308, or the name of the instance that has the session, for all that come."""
+
+    def weather(message: Message) -> str:
+        if message.chf == 1 or message.operation == "create":
+            return ""
+        return f"{status}\nlocation: http://{CHFS[1].decode()}{message.path}{named}"
+
+    world = World(traffic({"rate": "5/s"}, usages={"download": DOWNLOAD}), weather=weather, names=CHFS).run()
+    updates = [message for message in world.messages if message.operation == "update"]
+    asked_first = [message.session for message in updates if message.chf == 0]
+    assert len(updates) > 3 * len(set(asked_first)) > 0
+    assert len(asked_first) == (len(set(asked_first)) if stays else len(updates) / 2)
+    assert world.audit().balanced
+    assert len(world.events_told) == (1 if named else 0), world.events_told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulator.fleet.chfs import Chf, Chfs, Destination
+from simulator.n40.overload import OverloadInformation
 
 MS = 1_000_000
 SECOND = 1_000 * MS
@@ -42,6 +43,24 @@ def test_one_that_is_down_is_asked_again_once_per_recheck_and_gets_new_sessions_
     assert told.said[-1] == (1, "is back")
 
 
+def test_only_failures_in_a_row_make_one_count_as_down():
+    told = Told()
+    told.fails(0, 0, SECOND)
+    told.chfs.on_life(told.chfs.all[0])
+    told.fails(0, 2 * SECOND, 3 * SECOND)
+    assert (told.chfs.choose(4 * SECOND), told.said) == (0, [])
+
+
+def test_older_overload_information_does_not_replace_newer():
+    told = Told()
+    chf = told.chfs.all[0]
+    for timestamp, reduction in ((2.0, 40), (1.0, 90), (2.0, 90)):
+        told.chfs.on_overload(chf, OverloadInformation(timestamp, 3.0, reduction), SECOND)
+    assert chf.spared(SECOND) == 40
+    told.chfs.on_overload(chf, OverloadInformation(2.5, 3.0, 0), SECOND)
+    assert not told.chfs.throttles(0, b"key", SECOND), "0 % ends it"
+
+
 def test_reports_to_one_that_is_down_have_a_refuge_as_long_as_another_is_up():
     told = Told(3)
     assert told.chfs.refuge(0, 0) is None, "it is up"
@@ -62,3 +81,16 @@ def test_new_sessions_leave_one_alone_that_asked_for_it_where_another_is_up():
     told.chfs.on_retry_after(told.chfs.all[1], 10 * SECOND, 0)
     assert told.chfs.choose(SECOND) == 0, "both did"
     assert told.chfs.throttles(0, b"key", SECOND)
+
+
+def test_how_much_a_chf_wants_to_be_spared_shows_until_its_time_is_over():
+    told = Told()
+    first, second = told.chfs.all
+    told.chfs.on_overload(first, OverloadInformation(timestamp=1.0, validity_s=3.0, reduction=40), SECOND)
+    told.chfs.on_retry_after(second, 2 * SECOND, SECOND)
+    assert [(first.spared(at * SECOND), second.spared(at * SECOND)) for at in (1, 2, 3, 4)] == [
+        (40, 100),
+        (40, 100),
+        (40, 0),
+        (0, 0),
+    ]

@@ -274,7 +274,7 @@ def test_what_is_under_way_when_the_run_stops_counts_as_failed_and_its_session_a
         exchange.on_done(exchange, Failure(FailureKind.CLOSED, "closed", safe_to_repeat=not sent), world.now)
     fleet.abandon(world.now)
     fleet.books.flush()
-    fleet.set_gauges()
+    fleet.set_gauges(world.now)
     assert fleet.abandoned == open_sessions == world.count("causes|UNANSWERED")
     assert world.count("requests") == open_sessions
     assert {(record["end"], record["doubt"] > 0) for record in world.records} == {("open", sent)}

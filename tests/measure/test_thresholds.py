@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from simulator.measure import ThresholdError, parse_threshold
+from simulator.measure.thresholds import PROMISES
 from simulator.report import build_summary
+from simulator.report.words import PROMISES as IN_WORDS
 from tests.report.examples import FACTS, audit, totals
 
 HEALTHY = build_summary(totals(), FACTS, audit())
@@ -110,6 +112,7 @@ def test_doubt_needs_no_books() -> None:
         ("success >= 99.9", 12, 'expected a share such as 99.9%, got "99.9"'),
         ("drops == 5ms", 10, "expected a number such as 1000 or a share such as 99.9%"),
         ("audit.balanced == yes", 19, "expected true or false"),
+        ("promises_broken.WRONG_SEQUENCE < 9", 17, 'did you mean "WRONG_SEQUENCE_NUMBER"?'),
         ("audit.lost == 0", 7, 'did you mean "lost_units"?'),
         ("drops => 0", 7, '"=>" is none of <=, >=, ==, !=, <, >'),
         ("drops ==", 9, "got nothing"),
@@ -133,3 +136,7 @@ def test_every_number_that_can_be_named_is_in_the_summary() -> None:
     for head, names in _NUMBERS.items():
         assert set(names) <= set(HEALTHY[head]), head
     assert set(_AUDIT_MAPS) <= set(HEALTHY["audit"])
+
+
+def test_every_promise_that_can_be_named_has_its_words() -> None:
+    assert set(PROMISES) == set(IN_WORDS)

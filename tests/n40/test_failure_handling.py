@@ -60,6 +60,14 @@ def test_the_chf_comes_before_the_profile() -> None:
     smf.is_quiet_until(20 * S)
 
 
+def test_a_chf_may_forbid_the_failover_that_the_profile_allows() -> None:
+    smf = Smf(data(), failure=FailurePolicy(failover=True))
+    smf.starts()
+    assert smf.session.failover
+    smf.chf.answers({"ratingGroup": 300, "grantedUnit": {"totalVolume": MB}}, sessionFailover="FAILOVER_NOT_SUPPORTED")
+    assert not smf.session.failover
+
+
 def test_traffic_goes_on_without_quota_and_the_report_is_told_again_word_for_word() -> None:
     smf = with_quota()
     update = smf.sends()

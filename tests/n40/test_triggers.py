@@ -71,6 +71,9 @@ def test_the_defaults_are_those_of_the_specification() -> None:
         "VOLUME_LIMIT",
         "EVENT_LIMIT",
     }
+    assert {name: rule.limit for name, rule in SESSION_RULES.items() if rule.limit} == {
+        "MAX_NUMBER_OF_CHANGES_IN_CHARGING_CONDITIONS": 20
+    }
 
 
 def test_the_profile_comes_before_the_defaults_and_the_chf_before_both() -> None:
@@ -84,6 +87,12 @@ def test_the_profile_comes_before_the_defaults_and_the_chf_before_both() -> None
     assert circumstances.triggers.category("USER_LOCATION_CHANGE") is DEFERRED
     assert circumstances.triggers.category("RAT_CHANGE") is OFF  # left out of a list that was supplied
     assert circumstances.triggers.time_limit > 10**18
+
+
+def test_a_chf_cannot_change_what_it_may_not() -> None:
+    smf = running(grants={"triggers": [armed("TARIFF_TIME_CHANGE", "IMMEDIATE_REPORT")]})
+    split = smf.groups[300].split
+    assert split is None or split.triggers.category("TARIFF_TIME_CHANGE") is DEFERRED
 
 
 def test_a_chf_cannot_switch_off_what_it_may_not() -> None:

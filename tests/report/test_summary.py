@@ -144,7 +144,8 @@ def test_a_broken_promise_fails_the_run_in_one_line() -> None:
         ("promises_broken < 20", "pass"),
         ("promises_broken == 0", "fail"),
         ("promises_broken.WRONG_SEQUENCE_NUMBER <= 12", "pass"),
-        ("promises_broken.GRANT_AFTER_FINAL_UNIT == 0", "pass"),
+        ("promises_broken.WRONG_SEQUENCE_NUMBER <= 11", "fail"),
+        ("promises_broken.GRANT_AFTER_FINAL_UNIT == 0", "fail"),
     ],
 )
 def test_how_many_broken_promises_are_forgiven_is_the_profiles(threshold: str, verdict: str) -> None:
