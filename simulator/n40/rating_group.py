@@ -9,7 +9,7 @@ from typing import Final
 from simulator.n40 import triggers
 from simulator.n40.flow import NEVER, NS_PER_S, Flow
 from simulator.n40.grants import GroupAnswer
-from simulator.n40.triggers import DEFERRED, GROUP_TRIGGERS, IMMEDIATE, Category, TriggerSet
+from simulator.n40.triggers import DEFERRED, GROUP_TRIGGERS, IMMEDIATE, TriggerSet
 from simulator.n40.usage_record import CHECKSUM_MODULUS, Doubt
 
 THRESHOLDS: Final = {
@@ -174,13 +174,28 @@ class RatingGroup:
     def _closes(self, split: Split) -> int:
         """When a limit or the tariff closes the present container."""
         flow, state = self.flow, self.state
+        units_at, time_at = split.units_at, split.time_at
+        if self.trigger is not None:
+            # What would be reported at once joins the report that is due anyway: a limit of one octet is not looked at by octet.
+            if not self._is_buffered(split, self._limit_of_units()):
+                units_at = NEVER
+            if not self._is_buffered(split, "TIME_LIMIT"):
+                time_at = split.tariff_at
         if state is _GRANTED:
-            reached = flow.reaches(min(split.units_at, self.limit), self.busy_limit)
+            reached = flow.reaches(min(units_at, self.limit), self.busy_limit)
         elif state is _OFFLINE or state is _SUSPENDED:
-            reached = flow.reaches(split.units_at)
+            reached = flow.reaches(units_at)
         else:
             return NEVER
-        return max(flow.clock, min(reached, split.time_at))
+        return max(flow.clock, min(reached, time_at))
+
+    def _limit_of_units(self) -> str:
+        return "EVENT_LIMIT" if self.spec.unit == "serviceSpecificUnits" else "VOLUME_LIMIT"
+
+    @staticmethod
+    def _is_buffered(split: Split, name: str) -> bool:
+        """Whether a container that this trigger closes waits for the next report, rather than being reported at once."""
+        return split.triggers.category(name) is DEFERRED and split.closed_count < triggers.MAX_BUFFERED
 
     def _quota_deadline(self, flow: Flow, state: State) -> int:
         if self.trigger is not None or state is _STOPPED:
@@ -241,12 +256,11 @@ class RatingGroup:
         elif now >= split.time_at:
             name = "TIME_LIMIT"
         else:
-            name = "EVENT_LIMIT" if self.spec.unit == "serviceSpecificUnits" else "VOLUME_LIMIT"
+            name = self._limit_of_units()
         split.open_container(now, self.flow.used, self.spec.unit)
         if self.flow.used == self.base + self.reported:
             return  # nothing was used in it
-        category: Category = split.triggers.category(name)
-        if category is DEFERRED and split.closed_count < triggers.MAX_BUFFERED:
+        if self._is_buffered(split, name):
             split.due = triggers.fired((name,), DEFERRED)
         elif self.trigger is None:
             self.trigger = triggers.fired((name,), IMMEDIATE)

@@ -371,3 +371,19 @@ def test_a_rating_group_that_counts_without_quota_is_reported_at_its_limits() ->
     assert update.container(300)["quotaManagementIndicator"] == "OFFLINE_CHARGING"
     smf.chf.answers()
     assert smf.groups[300].state is State.OFFLINE
+
+
+@pytest.mark.parametrize(("category", "fired"), [("IMMEDIATE_REPORT", 1), ("DEFERRED_REPORT", MAX_BUFFERED + 1)])
+def test_a_limit_of_one_octet_is_not_looked_at_for_every_octet(category: str, fired: int) -> None:
+    smf = running(grants={"triggers": [armed("VOLUME_LIMIT", category, volumeLimit64=1)]})
+    group = smf.groups[300]
+    looked_at = 0
+    while (deadline := group.deadline()) < S:  # an answer is awaited, and traffic goes on within the quota
+        group.advance(deadline)
+        if group.split is not None and group.split.due is not None:
+            smf.session._close(group, group.split.due, deadline)
+        looked_at += 1
+        assert looked_at <= fired
+    assert looked_at == fired
+    group.advance(S)
+    assert group.flow.used == MB
