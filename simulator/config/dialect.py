@@ -100,11 +100,6 @@ class Dialect(Model):
             raise located(wrong)
         return paths
 
-    @property
-    def rebase(self) -> bool:
-        """Whether requests stay with the configured CHF, whatever authority Location names."""
-        return self.location == "path"
-
     def uses(self, name: str) -> bool:
         """Whether messages hold this placeholder."""
         return name in placeholders([self.subscriber, self.add])

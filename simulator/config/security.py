@@ -132,11 +132,6 @@ class NoAuthentication(Model):
 
     kind: Literal["none"] = "none"
 
-    @property
-    def allowed_hosts(self) -> list[str]:
-        """Hosts that may have the token: there is none to have."""
-        return []
-
 
 class StaticToken(Model):
     """One token for all network functions, from somewhere else; it is never renewed."""
@@ -191,7 +186,6 @@ def _by_kind(given: Any) -> str:
     return f"{{{kind}}}"
 
 
-AnyAuthentication = NoAuthentication | StaticToken | OAuth2
 Authentication = Annotated[
     Annotated[NoAuthentication, Tag("{none}")]
     | Annotated[StaticToken, Tag("{token}")]

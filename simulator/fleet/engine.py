@@ -106,7 +106,6 @@ class Engine:
     async def open(self) -> None:
         """Connect. Raises TargetError."""
         self._loop = asyncio.get_running_loop()
-        # Buffered by the books, which hand over whole batches.
         try:
             await self._listen()
             base = None if self._notified is None else self._notified.base_uri

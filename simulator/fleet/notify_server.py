@@ -27,23 +27,20 @@ class NotifyError(Exception):
 class NotifyServer:
     """Made by `NotifyServer.open`. `counts` are notifications by kind ("" for what could not be read) and status."""
 
-    def __init__(self, config: Notify, worker: int, on_notify: OnNotify, *, with_response: bool) -> None:
+    def __init__(self, config: Notify, worker: int, on_notify: OnNotify) -> None:
         self.base_uri = ""
         """What the notifyUri of this worker's sessions begins with; `/{charging id}` follows."""
         self.counts: Counter[tuple[str, int]] = Counter()
         self._config = config
         self._worker = worker
         self._on_notify = on_notify
-        self._with_response = with_response
         self._bases: tuple[bytes, ...] = ()
         self._server: Server | None = None
 
     @classmethod
-    async def open(
-        cls, config: Notify, worker: int, on_notify: OnNotify, *, with_response: bool = False, codec: str = "ngh2"
-    ) -> NotifyServer:
-        """Listen on the worker's port; `with_response` where feature 15 (NotifyInfoResponse) was agreed. Raises NotifyError."""
-        notified = cls(config, worker, on_notify, with_response=with_response)
+    async def open(cls, config: Notify, worker: int, on_notify: OnNotify, *, codec: str = "ngh2") -> NotifyServer:
+        """Listen on the worker's port. Raises NotifyError."""
+        notified = cls(config, worker, on_notify)
         server = await notified._listen(codec)
         notified._server = server
         notified.base_uri = config.base_uri(worker, server.port)
@@ -83,7 +80,7 @@ class NotifyServer:
             _check_form(request)
             notification = read_notification(request.body)
             kind = notification.kind
-            reply = answer(self._on_notify(charging_id, notification), with_response=self._with_response)
+            reply = answer(self._on_notify(charging_id, notification))
         except NotifyProblem as problem:
             reply = problem.reply()
         status, headers, body = reply

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from simulator.config.errors import ConfigError
-from simulator.config.security import AnyAuthentication, NoAuthentication, OAuth2, Secret, StaticToken, TokenAudience
+from simulator.config.security import OAuth2, Secret, StaticToken, TokenAudience
 from simulator.fleet.network_functions import NetworkFunction
 from simulator.fleet.token_client import TokenClient, TokenError, sendable
 from simulator.fleet.token_life import (
@@ -62,10 +62,10 @@ class TokenKeeper(Protocol):
 
 
 class FixedToken:
-    """A token that came from somewhere else, or none at all: there is no other."""
+    """A token that came from somewhere else: there is no other."""
 
-    def __init__(self, token: str | None) -> None:
-        self.header: Header | None = None if token is None else bearer(token)
+    def __init__(self, token: str) -> None:
+        self.header: Header | None = bearer(token)
         self.generation = 0
         self._refused = 0
 
@@ -182,7 +182,7 @@ class Tokens:
 
     def __init__(
         self,
-        authentication: AnyAuthentication,
+        authentication: StaticToken | OAuth2,
         functions: Sequence[NetworkFunction],
         *,
         targets: Sequence[str],
@@ -200,7 +200,7 @@ class Tokens:
             self._client = TokenClient(authentication, self._secret(authentication), tls)
             self.keepers = {each.key: self._renewed(authentication, self._client, each, draw) for each in functions}
         else:
-            token = None if isinstance(authentication, NoAuthentication) else self._token(authentication)
+            token = self._token(authentication)
             self.keepers = {each.key: FixedToken(token) for each in functions}
 
     def _token(self, authentication: StaticToken) -> str:

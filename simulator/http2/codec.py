@@ -25,7 +25,6 @@ PROTOCOL_ERROR: Final = 1
 INTERNAL_ERROR: Final = 2
 REFUSED_STREAM: Final = 7
 CANCEL: Final = 8
-
 ENHANCE_YOUR_CALM: Final = 11
 
 ERROR_NAMES: Final = (

@@ -96,8 +96,8 @@ class Circumstances:
                 least = middle + 1
         return moment
 
-    def check_limits(self, now: int, groups: list[RatingGroup]) -> bool:
-        """Fire what has been reached by now; tell whether anything has."""
+    def check_limits(self, now: int, groups: list[RatingGroup]) -> None:
+        """Fire what has been reached by now."""
         reached = []
         if now >= self.time_at:
             self.time_at = NEVER
@@ -107,7 +107,6 @@ class Circumstances:
             reached.append("VOLUME_LIMIT")
         if reached:
             self.fire(*reached)
-        return bool(reached)
 
 
 def volume_used(groups: list[RatingGroup]) -> int:

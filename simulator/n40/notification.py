@@ -129,18 +129,12 @@ def _wrong(cause: str, pointer: str, reason: str) -> NotifyProblem:
     return NotifyProblem(400, cause, f"{pointer}: {reason}", invalid=[(pointer, reason)])
 
 
-def answer(known: bool, *, with_response: bool = False) -> Reply:
-    """What a notification is answered that could be read.
-
-    `known` says whether there is such a session, `with_response` whether feature 15 (NotifyInfoResponse) was agreed.
-    """
-    if not known:
-        return _UNKNOWN
-    return _WITH_RESPONSE if with_response else _NO_CONTENT
+def answer(known: bool) -> Reply:
+    """What a notification is answered that could be read; `known`: there is such a session."""
+    return _NO_CONTENT if known else _UNKNOWN
 
 
 _KINDS: Final[dict[str, NotificationKind]] = {kind.value: kind for kind in NotificationKind}
 _OF_ALL: Final = {kind: Notification(kind=kind) for kind in NotificationKind}
 _NO_CONTENT: Final[Reply] = (204, [], b"")
-_WITH_RESPONSE: Final[Reply] = (200, [(b"content-type", b"application/json")], b"{}")
 _UNKNOWN: Final = NotifyProblem(404, "CONTEXT_NOT_FOUND", "there is no such charging session here").reply()

@@ -56,9 +56,7 @@ class State(IntEnum):
     WITHOUT = 3  # asked and got nothing: asks again when `expires_at` comes
     OFFLINE = 4  # counts, needs no quota
     STOPPED = 5  # no service: refused, or the final units are used
-    LIMITED = (
-        6  # redirected or restricted after the final units: asks again when `expires_at` comes, or when it is told to
-    )
+    LIMITED = 6  # redirected or restricted after the final units: asks again when `expires_at` comes, or when told to
     SUSPENDED = 7  # counts without quota, because the CHF does not answer (failure handling CONTINUE)
 
 

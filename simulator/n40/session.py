@@ -35,9 +35,7 @@ _CREATE: Final = Operation.CREATE
 _UPDATE: Final = Operation.UPDATE
 _RELEASE: Final = Operation.RELEASE
 _STOPPED: Final = State.STOPPED
-_GRANTED: Final = State.GRANTED
 _OFFLINE: Final = State.OFFLINE
-_SUSPENDED: Final = State.SUSPENDED
 
 
 class ChargingSession(Reporting):

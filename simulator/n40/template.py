@@ -56,7 +56,10 @@ def picker(places: Sequence[int]) -> Callable[[Arguments], Arguments]:
     """What takes the arguments at these places out of all of them, always as a tuple."""
     if len(places) > 1:
         return itemgetter(*places)
-    return lambda arguments: tuple(arguments[place] for place in places)
+    if places:
+        (place,) = places
+        return lambda arguments: (arguments[place],)
+    return lambda _: ()
 
 
 def _text(value: Any, names: list[str]) -> bytes:

@@ -16,7 +16,7 @@ from simulator.n40.flow import NEVER, NS_PER_S
 from simulator.n40.grants import TriggerAnswer
 
 MAX_ANSWERED_SETS: Final = 256
-"""Different lists of triggers that CHFs have answered and that are kept ready; beyond, the oldest are made again."""
+"""Different lists of triggers that CHFs have answered and that are kept ready; beyond, all are made again."""
 MAX_BUFFERED: Final = 50
 """Containers of one rating group that wait for a report at most: one more makes the report immediate."""
 

@@ -61,8 +61,8 @@ def test_a_dialect_of_ones_own_is_a_file_beside_the_profile(tmp_path: Path) -> N
     base = load_profile("demo").model_dump_json(exclude={"dialect", "name"})
     (tmp_path / "load.yaml").write_text(f"{base[:-1]}, dialect: lab.yaml}}")
     dialect = load_profile(tmp_path / "load.yaml").dialect
-    assert (dialect.name, dialect.subscriber, dialect.rebase, dialect.first_sequence) == (
-        "lab", "msisdn-{msisdn}", True, 0,
+    assert (dialect.name, dialect.subscriber, dialect.location, dialect.first_sequence) == (
+        "lab", "msisdn-{msisdn}", "path", 0,
     )  # fmt: skip
     assert load_dialect(tmp_path / "lab.yaml") == dialect
 

@@ -43,9 +43,7 @@ class Fleet:
 
 
 @asynccontextmanager
-async def listening(
-    worker: int = 0, *, with_response: bool = False, codec: str = "ngh2", **fields: Any
-) -> AsyncIterator[Fleet]:
+async def listening(worker: int = 0, *, codec: str = "ngh2", **fields: Any) -> AsyncIterator[Fleet]:
     heard: list[tuple[int, Notification]] = []
 
     def on_notify(charging_id: int, notification: Notification) -> bool:
@@ -53,7 +51,7 @@ async def listening(
         return charging_id == KNOWN
 
     config = Notify.model_validate({"listen": "127.0.0.1:0", **fields})
-    server = await NotifyServer.open(config, worker, on_notify, with_response=with_response, codec=codec)
+    server = await NotifyServer.open(config, worker, on_notify, codec=codec)
     try:
         yield Fleet(server, heard)
     finally:
@@ -82,12 +80,6 @@ async def test_a_known_session_is_notified(codec: str) -> None:
             (KNOWN, Notification(kind=NotificationKind.ABORT_CHARGING)),
         ]
         assert smf.server.counts == Counter({("REAUTHORIZATION", 204): 1, ("ABORT_CHARGING", 204): 1})
-
-
-async def test_where_the_feature_was_agreed_there_is_a_response() -> None:
-    async with listening(with_response=True) as smf, chf() as client:
-        answer = await client.post(smf.session, content=ABORT)
-        assert (answer.status_code, answer.headers["content-type"], answer.json()) == (200, "application/json", {})
 
 
 async def test_an_unknown_session_is_404() -> None:

@@ -18,6 +18,7 @@ import orjson
 import pytest
 import uvicorn
 
+from simulator.config.security import NoAuthentication
 from simulator.fleet import token_client
 from simulator.fleet.network_functions import build_network_functions
 from simulator.fleet.token_client import TokenError, read_token
@@ -131,6 +132,7 @@ class Fleet:
 @asynccontextmanager
 async def fleet(authentication: dict[str, Any], tls: Any = client_tls, *, opened: bool = True) -> AsyncIterator[Fleet]:
     profile = traffic({"rate": "1/s"}, authentication=authentication)
+    assert not isinstance(profile.authentication, NoAuthentication)
     functions = [each for instances in build_network_functions(profile, 0).values() for each in instances]
     notes: list[str] = []
     tokens = Tokens(
@@ -440,7 +442,7 @@ async def test_who_waits_for_a_renewal_when_the_run_ends_hears_that_there_is_non
         assert heard == [False]
 
 
-# -- tokens from elsewhere, and none ------------------------------------------------------------------------------------
+# -- tokens from elsewhere ----------------------------------------------------------------------------------------------
 
 
 async def test_a_token_from_elsewhere_is_everybodys_and_never_renewed() -> None:
@@ -448,12 +450,6 @@ async def test_a_token_from_elsewhere_is_everybodys_and_never_renewed() -> None:
         assert smfs.headers() == [(b"authorization", b"Bearer " + SECRET.encode())] * 3
         assert await refused_once_old(smfs) == [False] * 10
         assert smfs.tokens.statistics() == TokenStatistics(refused=10)
-
-
-async def test_without_authentication_there_is_no_header() -> None:
-    async with fleet({"kind": "none"}) as smfs:
-        assert smfs.headers() == [None] * 3
-        assert await refused_once_old(smfs) == [False] * 10
 
 
 async def test_a_secret_that_is_not_there_or_no_token_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
