@@ -15,7 +15,9 @@ def overloaded(reduction: int, *, validity: int = 5, until: float = 5.0) -> Worl
         oci = f'Timestamp: "{stamp}"; Period-of-Validity: {validity}s; Overload-Reduction-Metric: {reduction}%'
         return f"503\n3gpp-sbi-oci: {oci}; NF-Instance: 54804518-4191-46b3-955c-ac631f953ed8"
 
-    return World(traffic({"rate": "200/s", "duration": "20s"}, usages={"call": CALL}, repeats=0), weather=weather)
+    load = {"rate": "200/s", "duration": "20s"}
+    profile = traffic(load, usages={"call": CALL}, repeats=0, subscribers={"count": 10_000})
+    return World(profile, weather=weather)
 
 
 def offered(world: World, first_s: float, last_s: float) -> int:
