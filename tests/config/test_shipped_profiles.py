@@ -186,7 +186,7 @@ def test_an_installed_package_finds_its_profiles(tmp_path):
     """A wheel holds `simulator/profiles`; here a package laid out like one."""
     source = Path(load_profile.__code__.co_filename).parents[2]
     shutil.copytree(
-        source / "simulator", tmp_path / "simulator", ignore=shutil.ignore_patterns("__pycache__", "profiles")
+        source / "simulator", tmp_path / "simulator", ignore=shutil.ignore_patterns("__pycache__", "profiles", "*.so")
     )
     (tmp_path / "simulator" / "profiles").mkdir()
     shutil.copy(source / "profiles" / "demo.yaml", tmp_path / "simulator" / "profiles")
