@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from simulator.config import load_profile, shipped_profiles
 from tests.run.rig import sandbox_process
 
@@ -21,10 +19,19 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_profile_is_one(tmp_path: Path) -> None:
-    (text,) = blocks("yaml")
+    text, _ = blocks("yaml")
     file = tmp_path / "profile.yaml"
     file.write_text(text)
     assert load_profile(file).usages
+
+
+def test_its_dialect_is_one(tmp_path: Path) -> None:
+    text, dialect = blocks("yaml")
+    (tmp_path / "lab.yaml").write_text(dialect)
+    file = tmp_path / "profile.yaml"
+    file.write_text(text + "dialect: lab.yaml\ntenant: acme\n")
+    profile = load_profile(file)
+    assert (profile.dialect.name, profile.dialect.first_sequence) == ("lab", 1)
 
 
 def test_its_table_names_every_profile_that_is_shipped() -> None:
@@ -32,12 +39,8 @@ def test_its_table_names_every_profile_that_is_shipped() -> None:
     assert sorted(named) == [each.name for each in shipped_profiles()]
 
 
-@pytest.mark.parametrize("command", ["run", "sandbox"])
-def test_the_options_that_it_names_exist(command: str) -> None:
-    lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
-    named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
-    if command == "run":
-        named |= set(re.findall(r"`(--[a-z-]+)", README))
+def options(command: str) -> set[str]:
+    """What a command's help shows."""
     shown = subprocess.run(
         [sys.executable, "-c", "from simulator.cli import main; main()", command, "--help"],
         env={"COLUMNS": "200", "PATH": ""},
@@ -47,8 +50,17 @@ def test_the_options_that_it_names_exist(command: str) -> None:
         timeout=30,
         check=True,
     ).stdout
-    assert len(named) >= 2
-    assert named <= set(re.findall(r"--[a-z-]+", shown))
+    return set(re.findall(r"--[a-z-]+", shown))
+
+
+def test_the_options_that_it_names_exist() -> None:
+    known = {command: options(command) for command in ("run", "sandbox", "check")}
+    lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
+    for command, shown in known.items():
+        named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
+        assert len(named) >= 2
+        assert named <= shown, command
+    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set().union(*known.values())
 
 
 def test_its_test_runs_and_passes(tmp_path: Path) -> None:
