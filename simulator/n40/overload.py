@@ -49,7 +49,7 @@ def _date(text: str) -> datetime | None:
             if "," in text
             else datetime.fromisoformat(text)
         )
-    except (ValueError, TypeError, IndexError):
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
     fraction = re.search(r"\.(\d{1,6})", text) if "," in text else None
     if fraction is not None:
