@@ -16,6 +16,7 @@ from anyio.abc import Process
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 from simulator.config import Profile, rating_plan
+from simulator.fleet.services import collection
 from simulator.run.engines import end_process
 
 START_TIMEOUT_S = 20.0
@@ -35,6 +36,7 @@ class EmbeddedSandbox:
             "plan": rating_plan(profile).model_dump(mode="json"),
             "pace": profile.pace if profile.pace is not None else "flat-out",
             "ledger_folder": str(folder),
+            "collections": [collection(profile).decode()],
             "seed": seed,
             "starts_at_once": False,
             **profile.sandbox.model_dump(mode="json", include={"endpoints", "stores", "servers", "quirks", "faults"}),

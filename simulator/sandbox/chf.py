@@ -51,6 +51,7 @@ class Chf:
     leaves it as it is. Times in grants stay session seconds. `epoch` added to `now` is nanoseconds since 1970.
     `instance` begins every ChargingDataRef, so that one that was made before a restart is not taken for a new one.
     `spool` takes the records of ended sessions (memory if there is none). With `tokens`, requests need one of them.
+    `collections` are paths of chargingdata in other dialects.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Chf:
         location: LocationForm = LocationForm.PATH,
         spool: BinaryIO | None = None,
         tokens: Tokens | None = None,
+        collections: Iterable[bytes] = (),
     ) -> None:
         tariffs = Tariffs.of(plan)
         self.tariffs = tariffs
@@ -80,7 +82,7 @@ class Chf:
         """Called with a session, and those of its rating groups that were short of what was just credited."""
         self._short: dict[str, dict[bytes, Session]] = {}
         """Sessions with a rating group that is short of credit, by subscriber; some of them may no longer be."""
-        self._paths = Paths()
+        self._paths = Paths(collections)
         self._creates: Memory[CreateIdentity, Answer] = Memory()
         self._closed: Memory[bytes, AnswerHistory] = Memory()
         self._timestamps = Timestamps(epoch)

@@ -1,9 +1,11 @@
 """Where N40 is served, side by side: any API root, the versions of Rel-15 (v2) and later ones (v3), and the spelling of
-the `totogi` dialect, `chargingData`, whose answers tell the bare reference and whose zeros mean zero.
+the `totogi` dialect, `chargingData`, whose answers tell the bare reference and whose zeros mean zero. A collection of another
+dialect is served where it is said to be.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from simulator.sandbox.answers import Problem
@@ -36,10 +38,12 @@ class Place:
 class Paths:
     """Reads the paths of requests."""
 
-    __slots__ = ("_first", "_places")
+    __slots__ = ("_first", "_others", "_places")
 
-    def __init__(self) -> None:
+    def __init__(self, others: Iterable[bytes] = ()) -> None:
+        """Also read collections of sessions at the paths `others`."""
         self._first = Place(_ITEMS, False)
+        self._others = [Place(path + b"/", False) for path in others]
         self._places: dict[bytes, Place] = {}
 
     def route(self, method: bytes, path: bytes) -> tuple[str, bytes, Place]:
@@ -61,10 +65,10 @@ class Paths:
         return operation, reference, place
 
     def _elsewhere(self, path: bytes) -> tuple[str, bytes, Place]:
-        """Below another root, or in another spelling. No operation: there is nothing."""
+        """Below another root, in another spelling, or in another dialect. No operation: there is nothing."""
         start = path.rfind(_API)
         if not 0 <= start <= MAX_ROOT or (start and not path.startswith(b"/")):
-            return "", b"", self._first
+            return self._in_another_dialect(path)
         rest = path[start + len(_API) :]
         for spelling in _SPELLINGS:
             if rest == spelling:
@@ -72,6 +76,15 @@ class Paths:
             if rest.startswith(spelling + b"/"):
                 operation, reference = _item(rest[len(spelling) + 1 :])
                 return operation, reference, self._place(path[:start], spelling)
+        return self._in_another_dialect(path)
+
+    def _in_another_dialect(self, path: bytes) -> tuple[str, bytes, Place]:
+        for place in self._others:
+            if path + b"/" == place.items:
+                return "create", b"", place
+            if path.startswith(place.items):
+                operation, reference = _item(path[len(place.items) :])
+                return operation, reference, place
         return "", b"", self._first
 
     def _place(self, root: bytes, spelling: bytes) -> Place:

@@ -102,6 +102,8 @@ class SandboxSettings(Model):
     """Of the endpoints, if they are not to be those."""
     stores: Stores = "shared"
     """Whether all endpoints have one set of accounts, sessions and books, or one each."""
+    collections: list[str] = Field(default_factory=list)
+    """Paths of chargingdata in dialects of one's own, served besides those that are known."""
     seed: int = 1
     """Of all chance."""
     servers: Servers | None = None
@@ -202,6 +204,7 @@ def _stores(settings: SandboxSettings, stack: contextlib.ExitStack) -> list[Chf]
             location=settings.location if location is None else LocationForm(location),
             spool=stack.enter_context(_spool(settings.ledger_folder, instance)),
             tokens=tokens,
+            collections=[path.encode() for path in settings.collections],
         )
         for instance in instances
     ]

@@ -90,9 +90,11 @@ def test_the_profile_comes_before_the_defaults_and_the_chf_before_both() -> None
 
 
 def test_a_chf_cannot_change_what_it_may_not() -> None:
-    smf = running(grants={"triggers": [armed("TARIFF_TIME_CHANGE", "IMMEDIATE_REPORT")]})
+    smf = running(grants={"triggers": [armed("TARIFF_TIME_CHANGE"), armed("TIME_LIMIT", timeLimit=60)]})
     split = smf.groups[300].split
-    assert split is None or split.triggers.category("TARIFF_TIME_CHANGE") is DEFERRED
+    assert split is not None
+    assert split.triggers.category("TARIFF_TIME_CHANGE") is DEFERRED
+    assert split.triggers.category("TIME_LIMIT") is IMMEDIATE
 
 
 def test_a_chf_cannot_switch_off_what_it_may_not() -> None:
@@ -348,6 +350,19 @@ def test_containers_of_a_report_that_nobody_processed_travel_with_the_release_as
     smf.chf.answers()
     record = smf.records()[300]
     assert (record.used, record.reported, record.acknowledged, record.doubt) == (15 * MB, 15 * MB, 15 * MB, 0)
+
+
+def test_containers_that_are_told_again_stand_before_those_that_were_closed_meanwhile() -> None:
+    smf = running()
+    smf.changes("USER_LOCATION_CHANGE", at=10 * S)
+    smf.changes("RAT_CHANGE", at=15 * S)
+    smf.sends()
+    smf.changes("USER_LOCATION_CHANGE", at=17 * S)
+    smf.chf.is_silent(after=3, processed=False)
+    release = smf.sends()
+    assert amounts(release) == [10 * MB, 5 * MB, 2 * MB, 3 * MB]
+    numbers = [container["localSequenceNumber"] for container in release.containers(300)]
+    assert numbers == sorted(numbers)
 
 
 def test_what_a_lost_session_had_closed_goes_to_the_next_one_in_one_container() -> None:

@@ -9,13 +9,24 @@ import anyio
 import httpx
 import pytest
 
+from simulator.http2 import ServerRequest
 from simulator.run.options import Result, RunError
-from tests.run.rig import Follower, brief, conducted, sandbox_process, sound, steady, units
+from tests.run.rig import Follower, brief, conducted, peer, sandbox_process, sound, steady, units, url
 from tests.world import CALL, MESSAGE, traffic
 
 pytestmark = pytest.mark.anyio
 
 FUNCTIONS = {"smf": {"kind": "SMF"}, "smsf": {"kind": "SMSF"}, "ims": {"kind": "IMS_Node"}}
+
+LAB = {
+    "path": "/charging/{version}/sessions",
+    "location": "path",
+    "first_sequence": 1,
+    "subscriber": "msisdn-{msisdn}",
+    "leave_out": ["supportedFeatures", "pDUSessionChargingInformation.userInformation"],
+    "add": {"serviceSpecificationInfo": "lab-{tac}"},
+}
+"""A dialect of one's own, as in the README."""
 
 
 def charged_once(result: Result) -> bool:
@@ -31,10 +42,11 @@ def charged_once(result: Result) -> bool:
         {"release": "rel15"},
         {"release": "rel16"},
         {"dialect": "totogi", "tenant": "provider-1", "pace": 60},
+        {"dialect": LAB},
         {"gzip": True},
         {"headers": {"sender_timestamp": True, "max_rsp_time": True, "correlation_info": True, "message_priority": 3}},
     ],
-    ids=["rel15", "rel16", "totogi", "gzip", "headers"],
+    ids=["rel15", "rel16", "totogi", "third", "gzip", "headers"],
 )
 async def test_releases_dialects_and_encodings_are_charged(fields: dict[str, Any]) -> None:
     load = {} if "pace" not in fields else {"load": {"rate": "20/s", "duration": "2s"}}
@@ -125,6 +137,29 @@ async def test_a_static_token_comes_from_a_file(tmp_path: Path) -> None:
         ledger = addresses["management"] + "/ledger"
         result = await conducted(brief(authentication=authentication), targets=[addresses["n40"]], ledger=ledger)
     assert charged_once(result)
+
+
+async def test_a_chf_that_sends_the_fleet_elsewhere_does_not_take_the_token_along(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("abc\n")
+    file.chmod(0o600)
+    tokens: dict[str, list[bytes | None]] = {"target": [], "elsewhere": []}
+
+    def elsewhere(request: ServerRequest) -> None:
+        tokens["elsewhere"].append(request.header(b"authorization"))
+        request.respond(503, [], b"")
+
+    async with peer(elsewhere) as other:
+
+        def target(request: ServerRequest) -> None:
+            tokens["target"].append(request.header(b"authorization"))
+            request.respond(307, [(b"location", url(other).encode() + request.path)], b"")
+
+        async with peer(target) as server:
+            authentication = {"kind": "token", "token": {"file": str(file)}}
+            await conducted(brief(authentication=authentication), targets=[url(server)])
+    assert set(tokens["target"]) == {b"Bearer abc"}
+    assert set(tokens["elsewhere"]) == {None}
 
 
 # -- notifications ------------------------------------------------------------------------------------------------------

@@ -36,6 +36,19 @@ def test_a_session_is_found_at_every_place(smf: Smf) -> None:
     assert smf.update(b"/elsewhere" + V2 + b"/1-1", 1, used(300, totalVolume=KB)).status == 200
 
 
+def test_a_collection_of_another_dialect_is_served_where_it_is_said_to_be() -> None:
+    lab = b"/charging/v3/sessions"
+    smf = Smf(Chf(plan(), collections=[lab, TOTOGI]))
+    said = smf.send(lab, message(0, [ask(300)]))
+    session = said.reply.header(b"location")
+    assert session == lab + b"/1-1"
+    assert smf.update(session, 1, used(300, totalVolume=KB)).status == 200
+    assert smf.send(lab + b"s", message(0, [ask(300)])).status == 404
+    assert Smf(Chf(plan())).send(lab, message(0, [ask(300)])).status == 404
+    totogi = Paths([TOTOGI]).route(b"POST", TOTOGI)[2]
+    assert totogi.is_totogi, "the shipped one stays what it is"
+
+
 def test_only_so_many_places_are_remembered_and_all_are_served() -> None:
     paths = Paths()
     places = [paths.route(b"POST", b"/%d%b" % (number, COLLECTION))[2] for number in range(2 * MAX_PLACES)]
