@@ -43,6 +43,8 @@ from simulator.config.units import RatingGroupId
 
 MOST_FAULTS = 1000
 MOST_ENDPOINTS = 64
+MOST_STREAMS = (1 << 31) - 1
+"""A connection has no more stream ids than that (RFC 9113 5.1.1)."""
 
 EndpointCount = Annotated[SomeCount, Field(le=MOST_ENDPOINTS)]
 Stores = Literal["shared", "separate"]
@@ -102,7 +104,9 @@ def _redirect_code(given: object) -> object:
 Yes = Annotated[bool, BeforeValidator(_only_true), WithJsonSchema({"const": True})]
 ServiceTime = Annotated[Distribution, Drawn(DURATION)]
 Cause = Annotated[str, *text("[A-Z][A-Z0-9_]{0,63}", "a cause such as NF_CONGESTION")]
-Uri = Annotated[str, *text(r"https?://[^\s/?#]+", "an API root such as http://127.0.0.1:8080")]
+Uri = Annotated[str, *text(r'https?://[!"$-.0->@-~]{1,300}', "an API root such as http://127.0.0.1:8080")]
+Detail = Annotated[str, *text(r"[^\ud800-\udfff]{0,1000}", "a text of at most 1000 characters")]
+Address = Annotated[str, *text("[!-~]{1,1000}", "an address such as http://topup.example/")]
 Uuid = Annotated[str, *text("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a UUID")]
 SubscriberRange = Annotated[
     str,
@@ -126,7 +130,7 @@ class StatusAnswer(Model):
 
     code: Annotated[Count, Field(ge=400, le=599)]
     cause: Cause | None = None
-    detail: str = ""
+    detail: Detail = ""
     retry_after: WholeSeconds | None = None
     oci: Overload | None = None
     empty: bool = False
@@ -169,8 +173,8 @@ class FinalUnit(Model):
     """What the SMF is to do when the grant is used up."""
 
     action: Literal["TERMINATE", "REDIRECT", "RESTRICT_ACCESS"]
-    redirect_to: str = "http://topup.example/"
-    filter_id: str = "restricted"
+    redirect_to: Address = "http://topup.example/"
+    filter_id: Detail = "restricted"
 
 
 class NotifyStorm(Model):
@@ -251,7 +255,7 @@ class Fault(Model):
     goaway: Literal["graceful", "abrupt"] | None = None
     """graceful: requests under way are answered; abrupt: they are not. Every connection that is there at `from`, once;
     with operations, subscribers or a share, the connection on which such a request comes."""
-    max_streams: Count | None = None
+    max_streams: Annotated[Count, Field(le=MOST_STREAMS)] | None = None
     """SETTINGS_MAX_CONCURRENT_STREAMS while it lasts."""
     close_window: Yes | None = None
     """SETTINGS_INITIAL_WINDOW_SIZE 0 while it lasts: headers come, bodies stall."""

@@ -349,7 +349,10 @@ class H2Server(_H2Codec):
     def _refuse_body(self, stream_id: int) -> None:
         """413 as soon as the limit is passed; then the peer is asked to stop sending (RFC 9113 8.1)."""
         self._forget(stream_id)
-        self._connection.send_headers(stream_id, [(b":status", b"413")], end_stream=True)
+        try:
+            self._connection.send_headers(stream_id, [(b":status", b"413")], end_stream=True)
+        except H2Error:  # the peer has reset it since, which is told next
+            return
         self._reset(stream_id, NO_ERROR)
 
 

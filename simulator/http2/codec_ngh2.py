@@ -355,5 +355,8 @@ class Ngh2Server(_Ngh2Codec):
     def _refuse_body(self, stream_id: int) -> None:
         """413 as soon as the limit is passed; then the peer is asked to stop sending (RFC 9113 8.1)."""
         self._forget(stream_id)
-        self._connection.send_response(stream_id, [(b":status", b"413")], end_stream=True)
+        try:
+            self._connection.send_response(stream_id, [(b":status", b"413")], end_stream=True)
+        except ngh2.NGH2Error:  # the peer has reset the stream since, which is told next
+            return
         self._refused_bodies.append(stream_id)

@@ -60,9 +60,11 @@ class Circumstances:
         self.limits_from = used if triggers.volume_limit != NEVER else NEVER
 
     def fire(self, *names: str) -> None:
-        """The next report says at its top that these triggers of the session fired."""
-        more = fired(names, IMMEDIATE)[1:-1]
-        self.fired = self.fired + b"," + more if self.fired else more
+        """The next report says at its top that these triggers of the session fired, each once however long it has to wait."""
+        for name in names:
+            more = fired((name,), IMMEDIATE)[1:-1]
+            if more not in self.fired:
+                self.fired = self.fired + b"," + more if self.fired else more
 
     def on_change(self, names: tuple[str, ...]) -> bytes:
         """Some conditions change: return the triggers that close the containers, as JSON; empty: nothing has to be closed."""

@@ -206,7 +206,7 @@ class Reporting:
         split = group.splits()
         split.due = None
         units = group.unclosed
-        if units > 0:
+        if units > 0 and split.closed_count < triggers.MAX_HELD:
             stamp = self.context.timestamps.stamp(now)
             container = self._container(group, reason, stamp, self._who(), self._messages())
             split.closed = split.closed + b"," + container if split.closed else container

@@ -19,6 +19,8 @@ MAX_ANSWERED_SETS: Final = 256
 """Different lists of triggers that CHFs have answered and that are kept ready; beyond, all are made again."""
 MAX_BUFFERED: Final = 50
 """Containers of one rating group that wait for a report at most: one more makes the report immediate."""
+MAX_HELD: Final = 4 * MAX_BUFFERED
+"""The same while there can be no report, because an answer is awaited or the CHF is in trouble: beyond, usage stays in one."""
 
 
 class Category(IntEnum):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from simulator.config import QUIRKS, ConfigError, Fault, FaultFile, Profile, load_faults, load_profile
 from simulator.config.faults import KINDS, StreamError
@@ -119,6 +120,23 @@ def test_a_file_has_faults_and_servers(tmp_path):
 def test_a_slip_is_explained_where_it_stands(tmp_path, monkeypatch, written, expected):
     (found,) = problems(tmp_path, monkeypatch, f"faults:\n  - {written}\n")
     assert found.startswith(f"f.yaml:2: {expected}")
+
+
+@pytest.mark.parametrize(
+    "impossible",
+    [
+        {"max_streams": 1 << 31},
+        {"status": {"code": 503, "detail": "\ud800"}},
+        {"status": {"code": 503, "detail": "x" * 1001}},
+        {"redirect": {"uri": "http://\u00e4"}},
+        {"redirect": {"uri": "http://" + "x" * 301}},
+        {"redirect": {"uri": "http://chf/path"}},
+        {"final_unit": {"action": "REDIRECT", "redirect_to": "http://topup\ud800"}},
+    ],
+)
+def test_what_could_not_be_sent_is_refused_before_it_has_to_be(impossible):
+    with pytest.raises(ValidationError, match="expected|less than or equal"):
+        Fault.model_validate(impossible)
 
 
 def test_a_profile_has_weather_for_its_sandbox():

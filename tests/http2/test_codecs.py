@@ -211,6 +211,18 @@ def test_a_request_above_the_limit_is_answered_413(wire: Wire) -> None:
     assert wire.client.unsent_octets() == 0
 
 
+def test_a_request_above_the_limit_may_be_given_up_in_the_same_breath(wire: Wire) -> None:
+    wire.server._max_body_octets = 1_000  # type: ignore[attr-defined]
+    large = wire.client.request(POST, bytes(40_000))
+    octets, _ = wire.client.send()
+    wire.client.cancel(large)
+    more, _ = wire.client.send()
+    wire.server.receive(octets + more)
+    small = wire.client.request(POST, bytes(1_000))
+    wire.roundtrip()
+    assert [request.stream_id for request in wire.requests] == [small]
+
+
 def test_an_answer_before_the_body_has_left_counts_and_stops_the_body(pair: tuple[str, str]) -> None:
     wire = Wire(*pair, limits=CodecLimits(max_body_octets=8 << 20))
     stream = wire.client.request(POST, bytes(3_000_000))

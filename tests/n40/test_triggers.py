@@ -14,6 +14,7 @@ from simulator.n40.triggers import (
     GROUP_TRIGGERS,
     IMMEDIATE,
     MAX_BUFFERED,
+    MAX_HELD,
     OFF,
     SESSION_RULES,
     SESSION_TRIGGERS,
@@ -402,3 +403,21 @@ def test_a_limit_of_one_octet_is_not_looked_at_for_every_octet(category: str, fi
     assert looked_at == fired
     group.advance(S)
     assert group.flow.used == MB
+
+
+def test_what_changes_while_no_report_is_possible_is_held_in_a_bounded_number_of_containers() -> None:
+    smf = running()
+    smf.is_notified(at=S)
+    report = smf.sends()
+    for moment in range(1, 1001):
+        smf.changes("USER_LOCATION_CHANGE", at=S + moment * S // 100)  # the answer is awaited all the time
+    assert len(smf.session.groups[0].splits().closed) < 200_000
+    assert smf.session.circumstances is not None
+    assert smf.session.circumstances.fired.count(b"MAX_NUMBER_OF_CHANGES") == 1
+    smf.chf.grants(300, octets=GB)
+    update = smf.sends()
+    assert len(update.containers(300)) <= MAX_HELD + 1
+    smf.chf.grants(300, octets=GB)
+    smf.stops()
+    told = [*amounts(report), *amounts(update), *amounts(smf.sends())]
+    assert sum(told) == smf.used(300) == 11 * MB
