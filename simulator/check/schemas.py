@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from simulator.check.verdicts import CaseResult, Exchange, Found, Verdict
-from simulator.n40.conformance import CLAUSES, Rule, SchemaCheck, SchemaFault, read_object
+from simulator.n40.conformance import CLAUSES, Rule, SchemaCheck, SchemaFault, answer_type, read_object
 
 MOST_FAULTS: Final = 20
 """Told for each reading; more of them rarely say more."""
@@ -27,7 +27,7 @@ class SchemaReview:
         document = read_object(exchange.body if exchange.from_chf else exchange.answer_body)
         if document is None:
             return
-        root = _root(exchange, document)
+        root = "ChargingNotifyRequest" if exchange.from_chf else answer_type(exchange.status, document)
         for fault in self._check(root, document):
             self._note(root, fault, exchange)
 
@@ -52,10 +52,3 @@ class SchemaReview:
             found=found,
             exchanges=[each.exchange for each in found if each.exchange is not None],
         )
-
-
-def _root(exchange: Exchange, document: dict[str, object]) -> str:
-    if exchange.from_chf:
-        return "ChargingNotifyRequest"
-    is_response = exchange.status < 300 or "invocationTimeStamp" in document
-    return "ChargingDataResponse" if is_response else "ProblemDetails"

@@ -49,5 +49,5 @@ class ConformanceSample:
             if each.rule not in self._told:
                 self._told.add(each.rule)
                 shown = " ".join(each.found.split())
-                text = f"{each.rule} ({each.clause}): expected {each.expected}, got {shown}"
-                self._tell(SUBJECT, f"{request.operation} answered {status}: {text}")
+                where = f"{request.operation} answered {status}"
+                self._tell(SUBJECT, f"{each.rule} ({each.clause}): expected {each.expected}, got {shown} ({where})")

@@ -58,7 +58,7 @@ Transmit = Callable[[NetworkFunction, Exchange, int, "bytes | None", int], None]
 
 
 class Owner:
-    """Whose requests are sent, and who is told how each of them ended."""
+    """Whose requests are sent, and who is told how each of them ended. No Protocol: calls through one are slow once compiled."""
 
     def on_answer(self, live: LiveSession, request: Request, answer: ChargingAnswer, now: int) -> None:
         """The CHF answered."""

@@ -52,7 +52,7 @@ class Series:
         keys.service.append((now - exchange.sent) // 1000)
         keys.response.append((now - due) // 1000)
         for group in answer.groups:
-            code = group.code
+            code = group.resultCode or "SUCCESS"  # as its `code` is, which would be a call into Python
             self._counters[self._codes.get(code) or self._known("result_codes", code, self._codes)] += 1
         if answer.cause:
             self._counters[self._causes.get(answer.cause) or self._known("causes", answer.cause, self._causes)] += 1

@@ -355,13 +355,18 @@ def cause_of(document: Json) -> str:
     return cause if isinstance(cause, str) else ""
 
 
+def answer_type(status: int, document: Json) -> str:
+    """The type in the OpenAPI that an answer has to be of."""
+    is_response = status < 300 or "invocationTimeStamp" in document
+    # An error may be either (`oneOf` in the OpenAPI), and most documents match both: what it has decides.
+    return "ChargingDataResponse" if is_response else "ProblemDetails"
+
+
 def _of_schema(status: int, body: bytes, schema: SchemaCheck) -> Iterator[Deviation]:
     document = read_object(body)
     if document is None:
         return
-    is_response = status < 300 or "invocationTimeStamp" in document
-    # An error may be either (`oneOf` in the OpenAPI), and most documents match both: what it has decides.
-    root = "ChargingDataResponse" if is_response else "ProblemDetails"
+    root = answer_type(status, document)
     for fault in schema(root, document):
         rule = Rule.SCHEMA_STRICT if fault.strict else Rule.SCHEMA
         yield _wrong(rule, f"{root} as in the schema", f"{fault.place or '/'}: {fault.problem}")

@@ -7,7 +7,7 @@ time, so that nothing is kept per session.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from simulator.n40.conditions import USUAL, Conditions
 from simulator.n40.identities import IDENTITY, Identity
@@ -24,37 +24,64 @@ EVENT: Final = ("charging_id", "stamp", "sequence", "units", "started", "message
 CONTAINER: Final = ("first", "last", "five_qi", *IDENTITY)
 """Names of the arguments, in their order."""
 
+Arguments = tuple[Any, ...]
+
 
 def marked_as_repeat(body: bytes) -> bytes:
     """Return the same message with retransmissionIndicator, so that the CHF can answer it without charging twice."""
     return b'{"retransmissionIndicator":true,' + body[1:]
 
 
-def _compiled(document: Document, names: tuple[str, ...]) -> Template:
-    return compile_template(document, {name: place for place, name in enumerate(names)})
+class Rendering:
+    """Renders what a template leaves open from arguments with these names, of which it may need some only."""
+
+    __slots__ = ("_places", "_text")
+
+    def __init__(self, template: Template, names: tuple[str, ...]) -> None:
+        self._text = template.text
+        self._places = [names.index(name) for name in template.names]
+
+    def of(self, arguments: Arguments) -> bytes:
+        """Render it."""
+        # Compiled, this takes half as long as an itemgetter.
+        return self._text % tuple([arguments[place] for place in self._places])
+
+
+def _rendering(document: Document, names: tuple[str, ...]) -> Rendering:
+    return Rendering(compile_template(document), names)
+
+
+def _arguments(
+    who: Identity, charging_id: int, stamp: bytes, sequence: int, triggers: bytes, units: bytes, started: bytes
+) -> Arguments:
+    """Those of SESSION. `units` is what `multipleUnitUsage` holds, without the brackets; it and `triggers` may be empty."""
+    usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
+    why = b',"triggers":' + triggers if triggers else b""
+    own = (charging_id, stamp, sequence, usage, started, why)
+    return own + who
 
 
 class UnitReports:
     """multipleUnitUsage and usedUnitContainer in the form of a wording."""
 
-    __slots__ = ("_empty", "_full", "_pick_subscriber", "_subscriber", "_zero", "identify", "names_sessions", "wording")
+    __slots__ = ("_empty", "_full", "_subscriber", "_zero", "identify", "names_sessions", "wording")
 
     def __init__(self, wording: Wording) -> None:
         self.wording = wording
         self.identify = wording.identify[wording.service.rat]
         self.names_sessions = wording.names_sessions
         subscriber = wording.document(Operation.CREATE, USUAL).get("subscriberIdentifier", Slot(b'""', ()))
-        text, self._pick_subscriber = _compiled({"": subscriber}, IDENTITY)
-        self._subscriber = text[len(b'{"":"') : -len(b'"}')]
+        text, names = compile_template({"": subscriber})
+        self._subscriber = Rendering(Template(text[len(b'{"":"') : -len(b'"}')], names), IDENTITY)
         form = wording.form
         self._full = form.full_containers
-        names = {group: unit.encode() for group, unit in wording.units.items()}
+        units = {group: unit.encode() for group, unit in wording.units.items()}
         self._zero: dict[int, bytes] = {}
         self._empty: dict[int, bytes] = {}
         if form.request_zero:
-            self._zero = {group: b'"requestedUnit":{"%b":0}' % unit for group, unit in names.items()}
+            self._zero = {group: b'"requestedUnit":{"%b":0}' % unit for group, unit in units.items()}
         if form.create_containers:
-            self._empty = {group: b'{"localSequenceNumber":1,"%b":0}' % unit for group, unit in names.items()}
+            self._empty = {group: b'{"localSequenceNumber":1,"%b":0}' % unit for group, unit in units.items()}
 
     def usage(self, rating_group: int, requested: bytes, containers: bytes) -> bytes:
         """Render one multipleUnitUsage from the member requestedUnit and the containers; both may be empty."""
@@ -96,7 +123,7 @@ class UnitReports:
 
     def subscriber_identifier(self, number: int) -> str:
         """Return subscriberIdentifier, "" where messages hold none."""
-        return (self._subscriber % self._pick_subscriber(self.identify(number))).decode()
+        return self._subscriber.of(self.identify(number)).decode()
 
     def charging_name(self, charging_id: int) -> str:
         """Return what the CHF takes as the name of a charging session, "" where messages hold none."""
@@ -110,8 +137,7 @@ class SessionMessages(UnitReports):
     """
 
     __slots__ = (
-        "_create", "_five_qi", "_information", "_pick_create", "_pick_information", "_pick_release", "_pick_update", "_release",
-        "_update", "_variants", "updates_tell_start",
+        "_create", "_five_qi", "_information", "_release", "_update", "_variants", "updates_tell_start",
     )  # fmt: skip
 
     def __init__(
@@ -124,15 +150,16 @@ class SessionMessages(UnitReports):
         self._variants = {} if variants is None else variants
         self._variants[conditions] = self
         self.identify = wording.identify[conditions.rat or wording.service.rat]
-        self._create, self._pick_create = _compiled(wording.document(Operation.CREATE, conditions), SESSION)
+        self._create = _rendering(wording.document(Operation.CREATE, conditions), SESSION)
         self.updates_tell_start = not isinstance(wording.service, PduSession)
-        self._update, self._pick_update = _compiled(wording.document(Operation.UPDATE, conditions), SESSION)
-        self._release, self._pick_release = _compiled(wording.document(Operation.RELEASE, conditions), SESSION)
+        self._update = _rendering(wording.document(Operation.UPDATE, conditions), SESSION)
+        self._release = _rendering(wording.document(Operation.RELEASE, conditions), SESSION)
         container = wording.service.container(conditions) if wording.form.full_containers else None
         self._five_qi = 0 if container is None else container.five_qi
-        document = {} if container is None else {"pDUContainerInformation": container.document}
-        text, self._pick_information = _compiled(document, CONTAINER)
-        self._information = b"," + text[1:-1] if container else b""
+        self._information: Rendering | None = None
+        if container is not None:
+            text, names = compile_template({"pDUContainerInformation": container.document})
+            self._information = Rendering(Template(b"," + text[1:-1], names), CONTAINER)
 
     def under(self, conditions: Conditions) -> SessionMessages:
         """The same messages in other charging conditions; rendered once, and kept while there are not too many."""
@@ -150,9 +177,7 @@ class SessionMessages(UnitReports):
         self, who: Identity, charging_id: int, stamp: bytes, sequence: int, units: bytes, started: bytes
     ) -> bytes:
         """`units` is what `multipleUnitUsage` holds, without the brackets; empty: a Create without it."""
-        usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
-        own = (charging_id, stamp, sequence, usage, started, b"")
-        return self._create % self._pick_create(own + who)
+        return self._create.of(_arguments(who, charging_id, stamp, sequence, b"", units, started))
 
     def update(
         self,
@@ -165,10 +190,7 @@ class SessionMessages(UnitReports):
         started: bytes,
     ) -> bytes:
         """Render an Update; `triggers` is the list at its top, with its brackets, or empty. `started`: when the session began."""
-        usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
-        why = b',"triggers":' + triggers if triggers else b""
-        own = (charging_id, stamp, sequence, usage, started, why)
-        return self._update % self._pick_update(own + who)
+        return self._update.of(_arguments(who, charging_id, stamp, sequence, triggers, units, started))
 
     def release(
         self,
@@ -181,27 +203,25 @@ class SessionMessages(UnitReports):
         started: bytes,
     ) -> bytes:
         """Render a Release with the last usage."""
-        usage = b',"multipleUnitUsage":[' + units + b"]" if units else b""
-        why = b',"triggers":' + triggers if triggers else b""
-        own = (charging_id, stamp, sequence, usage, started, why)
-        return self._release % self._pick_release(own + who)
+        return self._release.of(_arguments(who, charging_id, stamp, sequence, triggers, units, started))
 
     def container_information(self, who: Identity, first: bytes, last: bytes, five_qi: int = 0) -> bytes:
         """pDUContainerInformation as of this moment, with the comma before it; `five_qi` of a bearer of its own."""
-        if not self._information:
+        information = self._information
+        if information is None:
             return b""
         own = (first, last, five_qi or self._five_qi)
-        return self._information % self._pick_information(own + who)
+        return information.of(own + who)
 
 
 class EventMessages(UnitReports):
     """One-time events of an SMSF (TS 32.274 by way of TS 32.290): IEC before, PEC after a short message was handled."""
 
-    __slots__ = ("_event", "_pick_event")
+    __slots__ = ("_event",)
 
     def __init__(self, wording: Wording) -> None:
         UnitReports.__init__(self, wording)
-        self._event, self._pick_event = _compiled(wording.document(Operation.EVENT, USUAL), EVENT)
+        self._event = _rendering(wording.document(Operation.EVENT, USUAL), EVENT)
 
     def event(
         self, subscriber: int, reference: int, recipient: int, stamp: bytes, sequence: int, units: bytes, messages: int
@@ -210,4 +230,4 @@ class EventMessages(UnitReports):
         to = self.identify(recipient)[1]
         usage = b',"multipleUnitUsage":[' + units + b"]"
         own = (reference, stamp, sequence, usage, stamp, messages, to)
-        return self._event % self._pick_event(own + self.identify(subscriber))
+        return self._event.of(own + self.identify(subscriber))

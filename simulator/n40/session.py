@@ -36,6 +36,8 @@ _UPDATE: Final = Operation.UPDATE
 _RELEASE: Final = Operation.RELEASE
 _STOPPED: Final = State.STOPPED
 _OFFLINE: Final = State.OFFLINE
+_COMPLETED: Final = End.COMPLETED
+_UNCHARGED: Final = End.UNCHARGED
 
 
 class ChargingSession(Reporting):
@@ -198,7 +200,7 @@ class ChargingSession(Reporting):
             self.verdict = self.verdict or End.ABORTED
             self.stop(now)
             return
-        if self.verdict is End.UNCHARGED:
+        if self.verdict is _UNCHARGED:
             return  # it has nothing to report
         for group in self.groups:
             if rating_groups is None or group.spec.rating_group in rating_groups:
@@ -284,7 +286,7 @@ class ChargingSession(Reporting):
         if answered != len(answer.groups):
             self._watch_grants(request, answer)
         if request.operation is _RELEASE:
-            self._finish(self.verdict or End.COMPLETED)
+            self._finish(self.verdict or _COMPLETED)
         elif answer.outcome is not _OK:
             for information in answer.groups:
                 if information.refused:
@@ -375,7 +377,7 @@ class ChargingSession(Reporting):
 
     def _go_uncharged(self) -> None:
         """The CHF says that charging does not apply: traffic goes on, and nothing more is reported."""
-        self.verdict = End.UNCHARGED
+        self.verdict = _UNCHARGED
         for group in self.groups:
             group.drop_quota(_OFFLINE)
             group.drop_unsent()
@@ -439,10 +441,10 @@ class ChargingSession(Reporting):
         if report is not None:
             self._repeat(report, now)
             return
-        if self.verdict is End.UNCHARGED:
+        if self.verdict is _UNCHARGED:
             self._enter_uncharged()
             if all(group.flow.finished for group in self.groups):
-                self._finish(End.UNCHARGED)
+                self._finish(_UNCHARGED)
                 return
         self._create(now)
 
@@ -463,7 +465,7 @@ class ChargingSession(Reporting):
             units = group.uncharged()
             if units:
                 spec = group.spec
-                records.append(UsageRecord(b"", spec.rating_group, spec.unit, units, 0, 0, 0, End.UNCHARGED))
+                records.append(UsageRecord(b"", spec.rating_group, spec.unit, units, 0, 0, 0, _UNCHARGED))
             group.state = State.ASKING if group.flow.wants else State.SILENT
         self.lost = records
 
@@ -525,9 +527,9 @@ class ChargingSession(Reporting):
 
     def _release(self, now: int) -> None:
         """The charging session is over: release it, where the CHF has one."""
-        if not self.reference or self.verdict is End.UNCHARGED:
+        if not self.reference or self.verdict is _UNCHARGED:
             self._catch_up(now)
-            self._finish(self.verdict or End.COMPLETED)
+            self._finish(self.verdict or _COMPLETED)
             return
         self.stopping = True
         is_normal = self.verdict is None or self.verdict is End.ABORTED

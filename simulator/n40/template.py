@@ -6,15 +6,13 @@ A document is made of dictionaries, lists and plain values, with `Slot`s where a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from string import Formatter
 from typing import Any, NamedTuple
 
 import orjson
 
-Arguments = tuple[Any, ...]
 Document = dict[str, Any]
 
 
@@ -34,10 +32,10 @@ class Member:
 
 
 class Template(NamedTuple):
-    """`text % pick(arguments)` is the message."""
+    """`text % values` is the message, with the values of these names in order."""
 
     text: bytes
-    pick: Callable[[Arguments], Arguments]
+    names: tuple[str, ...]
 
 
 def literal(value: Any) -> bytes:
@@ -45,21 +43,10 @@ def literal(value: Any) -> bytes:
     return orjson.dumps(value).replace(b"%", b"%%")
 
 
-def compile_template(document: Document, positions: Mapping[str, int]) -> Template:
-    """Compile a document; `positions` says where in the arguments each name is found."""
+def compile_template(document: Document) -> Template:
+    """Compile a document."""
     names: list[str] = []
-    text = _text(document, names)
-    return Template(text, picker([positions[name] for name in names]))
-
-
-def picker(places: Sequence[int]) -> Callable[[Arguments], Arguments]:
-    """What takes the arguments at these places out of all of them, always as a tuple."""
-    if len(places) > 1:
-        return itemgetter(*places)
-    if places:
-        (place,) = places
-        return lambda arguments: (arguments[place],)
-    return lambda _: ()
+    return Template(_text(document, names), tuple(names))
 
 
 def _text(value: Any, names: list[str]) -> bytes:

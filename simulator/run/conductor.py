@@ -35,11 +35,12 @@ from simulator.version import __version__
 READY_TIMEOUT_S = 60.0
 HEAD_START_NS = 150_000_000
 """Between the command to start and the start, so that all engines begin together."""
-LEAST_BETWEEN_NOTES_S = 1.0
-MOST_EVENTS = 1_000
-"""Changes of state that the summary keeps."""
 HEAD_START_WITH_WEATHER_NS = 750_000_000
 """Where the sandbox has to be told first when its faults begin."""
+LEAST_BETWEEN_NOTES_S = 1.0
+"""That say the same of one subject."""
+MOST_EVENTS = 1_000
+"""Changes of state that the summary keeps."""
 GRACE_S = 10.0
 """Beyond the drain's timeout, for the engines to close down."""
 
@@ -362,10 +363,13 @@ class Conductor:
         self._note_progress(failed=bool(failure))
 
     def _note_event(self, event: messages.Event) -> None:
-        """Every engine sees for itself; what was the last that another one said is not said again within a second."""
+        """Every engine sees for itself; what was the last that another one said is not said again within a second.
+
+        They agree in what they say before a colon; behind it, each has its own figures.
+        """
         moment = time.monotonic()
         subject, text = str(event.fields["subject"]), f"{event.fields['subject']} {event.fields['text']}"
-        what = str(event.fields["text"])[:8]
+        what = str(event.fields["text"]).partition(":")[0]
         said, before = self._said.get(subject, ("", 0.0))
         if what != said or moment - before >= LEAST_BETWEEN_NOTES_S:
             self._said[subject] = (what, moment)
