@@ -25,7 +25,6 @@ def test_its_profile_is_one(tmp_path: Path) -> None:
     assert load_profile(file).usages
 
 
-<<<<<<< HEAD
 def test_its_dialect_is_one_and_a_profile_beside_it_speaks_it(tmp_path: Path) -> None:
     profile, dialect = blocks("yaml")
     (tmp_path / "lab.yaml").write_text(dialect)
@@ -42,15 +41,6 @@ def test_its_fragments_load(tmp_path: Path, section: str) -> None:
     file = tmp_path / "profile.yaml"
     file.write_text(fragment + blocks("yaml")[0])
     assert section in load_profile(file).model_fields_set
-=======
-def test_its_dialect_is_one(tmp_path: Path) -> None:
-    text, dialect = blocks("yaml")
-    (tmp_path / "lab.yaml").write_text(dialect)
-    file = tmp_path / "profile.yaml"
-    file.write_text(text + "dialect: lab.yaml\ntenant: acme\n")
-    profile = load_profile(file)
-    assert (profile.dialect.name, profile.dialect.first_sequence) == ("lab", 1)
->>>>>>> d4d1a51a203d2b04b1500ecc17ade3e4c10aff05
 
 
 def test_its_table_names_every_profile_that_is_shipped() -> None:
@@ -58,7 +48,6 @@ def test_its_table_names_every_profile_that_is_shipped() -> None:
     assert sorted(named) == [each.name for each in shipped_profiles()]
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("command", ["run", "sandbox", "check"])
 def test_the_options_that_it_names_exist(command: str) -> None:
     lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
@@ -74,10 +63,6 @@ def test_every_option_in_its_text_is_one_of_some_command() -> None:
 
 
 def options_of(command: str) -> set[str]:
-=======
-def options(command: str) -> set[str]:
-    """What a command's help shows."""
->>>>>>> d4d1a51a203d2b04b1500ecc17ade3e4c10aff05
     shown = subprocess.run(
         [sys.executable, "-c", "from simulator.cli import main; main()", command, "--help"],
         env={"COLUMNS": "200", "PATH": ""},
@@ -88,19 +73,6 @@ def options(command: str) -> set[str]:
         check=True,
     ).stdout
     return set(re.findall(r"--[a-z-]+", shown))
-<<<<<<< HEAD
-=======
-
-
-def test_the_options_that_it_names_exist() -> None:
-    known = {command: options(command) for command in ("run", "sandbox", "check")}
-    lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
-    for command, shown in known.items():
-        named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
-        assert len(named) >= 2
-        assert named <= shown, command
-    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set().union(*known.values())
->>>>>>> d4d1a51a203d2b04b1500ecc17ade3e4c10aff05
 
 
 def test_its_test_runs_and_passes(tmp_path: Path) -> None:

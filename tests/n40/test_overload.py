@@ -1,31 +1,8 @@
-<<<<<<< HEAD
-"""What a CHF in trouble says in its headers is read, or has no effect; it is never an exception."""
-=======
 """Retry-After and 3gpp-Sbi-Oci as CHFs write them, and as nobody should."""
->>>>>>> d4d1a51a203d2b04b1500ecc17ade3e4c10aff05
 
 from __future__ import annotations
 
 import pytest
-<<<<<<< HEAD
-
-from simulator.n40.overload import read_overload, read_retry_after
-
-IMPOSSIBLE = (
-    b"Fri, 31 Dec 99999999999999999999 23:59:59 GMT",
-    b"Fri, 31 Dec 2026 99999999999999999999:59:59 GMT",
-    b"Fri, 31 Dec 2026 23:59:59 +99999999999999999",
-    b"Fri, 31 Feb 2026 23:59:59 GMT",
-    b", , ,",
-)
-
-
-@pytest.mark.parametrize("date", IMPOSSIBLE)
-def test_a_date_that_no_calendar_has_says_nothing(date: bytes) -> None:
-    assert read_retry_after(date, 0.0) == 0.0
-    oci = b'Timestamp: "%b"; Period-of-Validity: 5s; Overload-Reduction-Metric: 50%%' % date
-    assert read_overload(oci) is None
-=======
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,4 +71,19 @@ def test_a_date_beyond_all_dates_is_none(zone: str) -> None:
 def test_no_header_raises_anything(header: bytes) -> None:
     assert read_retry_after(header, NOON) >= 0.0
     read_overload(b'Timestamp: "' + header + b'"; Period-of-Validity: 1s; Overload-Reduction-Metric: 1%')
->>>>>>> d4d1a51a203d2b04b1500ecc17ade3e4c10aff05
+
+
+IMPOSSIBLE = (
+    b"Fri, 31 Dec 99999999999999999999 23:59:59 GMT",
+    b"Fri, 31 Dec 2026 99999999999999999999:59:59 GMT",
+    b"Fri, 31 Dec 2026 23:59:59 +99999999999999999",
+    b"Fri, 31 Feb 2026 23:59:59 GMT",
+    b", , ,",
+)
+
+
+@pytest.mark.parametrize("date", IMPOSSIBLE)
+def test_a_date_that_no_calendar_has_says_nothing(date: bytes) -> None:
+    assert read_retry_after(date, 0.0) == 0.0
+    header = b'Timestamp: "%b"; Period-of-Validity: 5s; Overload-Reduction-Metric: 50%%' % date
+    assert read_overload(header) is None
