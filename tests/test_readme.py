@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from simulator.config import load_profile, shipped_profiles
 from tests.run.rig import sandbox_process
 
