@@ -194,12 +194,19 @@ class Auditor:
         *indexes, join = _JOIN.split(";")
         for statement in indexes:
             self._scratch.execute(statement)
-        tally = _Tally(complete=not self._unverifiable, offences_listed=self._offences_listed)
+        unverifiable = self._unverifiable or self._shared_references()
+        tally = _Tally(complete=not unverifiable, offences_listed=self._offences_listed)
         for row in self._scratch.execute(join):
             tally.add(_account(*row))
-        sessions = self._scratch.execute("SELECT count(DISTINCT coalesce(ref, key)) FROM records").fetchone()[0]
+        sessions = self._scratch.execute("SELECT count(*) FROM (SELECT DISTINCT ref, key FROM records)").fetchone()[0]
         self._scratch.close()
-        return tally.audit(sessions, self._unverifiable)
+        return tally.audit(sessions, unverifiable)
+
+    def _shared_references(self) -> str:
+        """A loss of one session and a double charge of another would cancel out where both have one ChargingDataRef."""
+        shared = "SELECT count(*) FROM (SELECT ref FROM records WHERE ref > '' GROUP BY ref HAVING min(key) < max(key))"
+        count = self._scratch.execute(shared).fetchone()[0]
+        return f"the CHF gave {count} ChargingDataRef to several sessions each" if count else ""
 
 
 def _account(

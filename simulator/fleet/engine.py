@@ -24,7 +24,7 @@ from simulator.fleet.messages import Configure
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.notify_server import NotifyServer
 from simulator.fleet.tokens import Tokens
-from simulator.http2 import Target, client_tls
+from simulator.http2 import Target, client_tls, without_user
 from simulator.measure import Merge, Phase, Recorder, Snapshot
 from simulator.n40.notification import Notification, NotificationKind
 
@@ -40,7 +40,9 @@ def split_root(target: str) -> tuple[Target, bytes]:
     authority, slash, path = rest.partition("/")
     root = (slash + path).rstrip("/")
     if separator and any(character <= " " or character in "?#" or not character.isascii() for character in root):
-        raise ValueError(f"target {target!r}: the path of an API root has no query, blanks or letters beyond ASCII")
+        raise ValueError(
+            f"target {without_user(target)!r}: the path of an API root has no query, blanks or letters beyond ASCII"
+        )
     return Target.parse(scheme + separator + authority), root.encode()
 
 

@@ -11,7 +11,7 @@ from simulator.http2.pool import Pool, PoolLimits
 from simulator.http2.server import Handler, Server, ServerLimits
 from simulator.http2.server_connection import ServerRequest
 from simulator.http2.statistics import ConnectionStatistics, PoolStatistics, ServerStatistics
-from simulator.http2.target import Target, TargetError
+from simulator.http2.target import Target, TargetError, without_user
 from simulator.http2.tls import client_tls, server_tls
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "TargetError",
     "client_tls",
     "server_tls",
+    "without_user",
 ]

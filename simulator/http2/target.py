@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+
+def without_user(url: str) -> str:
+    """The URL as it may be shown: what stands before an @ in its authority can be a password."""
+    return re.sub(r"//[^/?#]*@", "//…@", url)
 
 
 class TargetError(Exception):
@@ -28,20 +34,21 @@ class Target:
     @classmethod
     def parse(cls, url: str) -> Target:
         """Read `http://host:port` or `https://host:port`; raises ValueError with one line that says what is wrong."""
+        shown = without_user(url)
         try:
             parts = urlsplit(url)
         except ValueError as error:
-            raise ValueError(f"target {url!r}: {error}") from None
+            raise ValueError(f"target {shown!r}: {error}") from None
         if parts.scheme not in {"http", "https"}:
-            raise ValueError(f"target {url!r}: expected http://host:port or https://host:port")
+            raise ValueError(f"target {shown!r}: expected http://host:port or https://host:port")
         try:
             port = parts.port
         except ValueError:
-            raise ValueError(f"target {url!r}: the port is not a number between 1 and 65535") from None
+            raise ValueError(f"target {shown!r}: the port is not a number between 1 and 65535") from None
         if not parts.hostname or port == 0:
-            raise ValueError(f"target {url!r}: {'port 0' if parts.hostname else 'no host'}")
+            raise ValueError(f"target {shown!r}: {'port 0' if parts.hostname else 'no host'}")
         if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username is not None:
-            raise ValueError(f"target {url!r}: only scheme, host and port belong here")
+            raise ValueError(f"target {shown!r}: only scheme, host and port belong here")
         return cls(scheme=parts.scheme, host=parts.hostname, port=port or (443 if parts.scheme == "https" else 80))
 
     def __str__(self) -> str:

@@ -25,6 +25,7 @@ from simulator.config.openapi import load_schemas
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
+from simulator.http2 import without_user
 from simulator.measure import Snapshot, ThresholdError, Totals, parse_threshold
 from simulator.report import RunFacts, build_summary
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
@@ -191,7 +192,7 @@ class Conductor:
             with self._before.open("rb") as lines:
                 Auditor().exclude(read_rows(lines))
         except AuditError as error:
-            raise RunError(f"--ledger {url}: this is no ledger: {error}") from None
+            raise RunError(f"--ledger {without_user(url)}: this is no ledger: {error}") from None
 
     async def _save_ledger(self, url: str, file: Path) -> None:
         try:
@@ -203,7 +204,9 @@ class Conductor:
                 if last != b"\n":  # a last line without end would pass for one that was cut off
                     await out.write(b"\n")
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
-            raise RunError(f"--ledger {url}: cannot be read: {str(error) or type(error).__name__}") from None
+            raise RunError(
+                f"--ledger {without_user(url)}: cannot be read: {str(error) or type(error).__name__}"
+            ) from None
 
     async def _configure(self, targets: list[str], records: list[Path]) -> None:
         options = self._options

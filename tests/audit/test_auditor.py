@@ -328,3 +328,11 @@ def test_files_are_streamed() -> None:
             yield b'{"used": 1}\n'
 
     assert next(read_rows(endless())) == {"used": 1}
+
+
+def test_sessions_that_the_chf_gave_one_reference_cannot_be_verified() -> None:
+    records = [record(100, key="imsi-1/1"), record(100, key="imsi-2/2"), record(100, ref="r2", key="imsi-3/3")]
+    audit = audited(records, [ledger(200), ledger(100, ref="r2", key="imsi-3/3")])
+    assert audit.sessions == 3
+    assert audit.balanced is None
+    assert "gave 1 ChargingDataRef to several sessions" in audit.reason

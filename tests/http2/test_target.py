@@ -31,10 +31,16 @@ def test_a_target_is_read_and_names_its_authority(url: str, authority: bytes) ->
         ("http://chf:http", "the port is not a number between 1 and 65535"),
         ("http://[::1", "Invalid IPv6 URL"),
         ("http://chf/nchf", "only scheme, host and port belong here"),
-        ("http://user@chf", "only scheme, host and port belong here"),
     ],
 )
 def test_a_wrong_target_gets_one_clear_line(url: str, line: str) -> None:
     with pytest.raises(ValueError, match=r"^target ") as caught:
         Target.parse(url)
     assert str(caught.value) == f"target {url!r}: {line}"
+
+
+@pytest.mark.parametrize("url", ["http://fleet:hunter2@chf:8080", "ftp://hunter2@chf", "http://a@hunter2@chf:99999"])
+def test_a_password_in_a_target_is_not_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match=r"^target '(http|ftp)://…@chf") as caught:
+        Target.parse(url)
+    assert "hunter2" not in str(caught.value)
