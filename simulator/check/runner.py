@@ -22,7 +22,10 @@ from simulator.check.verdicts import (
     NotSupportedError,
     Verdict,
 )
-from simulator.http2 import Pool, PoolLimits
+from simulator.http2 import Pool, PoolLimits, TargetError
+
+CASES_WITHOUT_ANSWER = 3
+"""After so many without a single answer the rest would fare no better, each at its timeout."""
 
 
 async def run_checks(
@@ -33,10 +36,14 @@ async def run_checks(
     begun = time.monotonic()
     messages = Messages(settings)
     review = None if settings.schema is None else SchemaReview(settings.schema)
-    results = []
+    results: list[CaseResult] = []
+    answered = False
     for case in cases:
         results.append(await _run(case, settings, messages, review))
         on_result(results[-1])
+        answered = answered or any(exchange.status for exchange in results[-1].exchanges)
+        if not answered and len(results) >= CASES_WITHOUT_ANSWER:
+            raise TargetError(f"{settings.target}: speaks HTTP/2, and answered none of the first {len(results)} cases")
     if review is not None:
         results += review.results()
     return CheckResult(target=str(settings.target), cases=results, seconds=time.monotonic() - begun)

@@ -108,12 +108,9 @@ class Chfs:
         return next((other for other, chf in enumerate(self.all) if not chf.down_until), None)
 
     def next_after(self, place: int, tried: int, now: int) -> int | None:
-        """Another CHF for a request that has been tried at `place` and so many others; None: there is no more."""
-        if tried + 1 >= len(self.all):
-            return None
+        """Another CHF that is not known to be down, for a request that was tried at `place` and so many others; None: no more."""
         others = [(place + step) % len(self.all) for step in range(1, len(self.all) - tried)]
-        up = [other for other in others if self.all[other].down_until <= now]
-        return (up or others)[0]
+        return next((other for other in others if self.all[other].down_until <= now), None)
 
     def on_life(self, chf: Chf) -> None:
         """It answered something sensible."""

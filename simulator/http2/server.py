@@ -16,9 +16,6 @@ from simulator.http2.guard import GuardedConnection, GuardLimits
 from simulator.http2.server_connection import ServerConnection, ServerRequest
 from simulator.http2.statistics import ServerCounters, ServerStatistics
 
-LATE_TURNS = 5
-"""Turns of the event loop within which it hands over what it had accepted before the server stopped listening."""
-
 Handler = Callable[[ServerRequest], None]
 
 
@@ -52,9 +49,6 @@ class Server:
         self._holders: list[socket.socket] = []
         """They keep the ports of a suspended server from everybody else, without listening."""
         self._connections: set[ServerConnection] = set()
-        self._closing = False
-        self._late: list[ServerConnection] = []
-        """Accepted while the server was closing: they are turned away."""
         self._counters = ServerCounters()
         self._listener: asyncio.Server | None = None
 
@@ -136,10 +130,8 @@ class Server:
 
     def _accept(self) -> ServerConnection | GuardedConnection:
         codec = server_codec(self._codec, self._codec_limits)
-        most = 0 if self._closing else self._limits.connections
+        most = self._limits.connections
         connection = ServerConnection(codec, self._handler, self._counters, self._connections, most)
-        if self._closing:
-            self._late.append(connection)
         return connection if self._limits.guard is None else GuardedConnection(connection, self._limits.guard)
 
     def statistics(self) -> ServerStatistics:
@@ -155,7 +147,6 @@ class Server:
         self._release_ports()
         if self._listener is None:
             return
-        self._closing = True
         listener, self._listener = self._listener, None
         listener.close()
         connections = list(self._connections)
@@ -165,9 +156,6 @@ class Server:
         for connection in connections:
             connection.abort()
         await all_done([connection.gone for connection in connections], self._limits.close_timeout_s)
-        for _ in range(LATE_TURNS):
-            await asyncio.sleep(0)
-        await all_done([connection.gone for connection in self._late], self._limits.close_timeout_s)
         await listener.wait_closed()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from pathlib import Path
 from xml.etree.ElementTree import parse
 
@@ -135,3 +136,25 @@ def test_a_token_is_read_from_a_file_and_never_shown(smfleet_command: Shell, tmp
     assert typed.code == 1
     assert "authorization: (removed)" in typed.out
     assert "a-token-that" not in typed.out + typed.err + out.read_text()
+
+
+def test_a_server_that_answers_nothing_is_given_up_after_a_few_cases(smfleet_command: Shell) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_greet_only, args=(listener,), daemon=True).start()
+        typed = smfleet_command(
+            "check", "--target", f"http://127.0.0.1:{listener.getsockname()[1]}", "--timeout", "0.2"
+        )
+    assert typed.code == 2
+    assert "answered none of the first 3 cases" in typed.err
+
+
+def _greet_only(listener: socket.socket) -> None:
+    """Accept whoever comes, say SETTINGS, and nothing else."""
+    kept = []
+    while True:
+        try:
+            peer, _ = listener.accept()
+        except OSError:
+            return
+        peer.sendall(b"\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+        kept.append(peer)

@@ -94,3 +94,19 @@ def test_how_much_a_chf_wants_to_be_spared_shows_until_its_time_is_over():
         (40, 0),
         (0, 0),
     ]
+
+
+def test_a_request_is_not_sent_on_to_a_chf_that_is_known_to_be_down() -> None:
+    chfs = Chfs(
+        [Destination(scheme=b"http", authority=b"chf%d:80" % number) for number in range(3)],
+        down_after=1,
+        recheck=5 * SECOND,
+        tell=lambda chf, what: None,
+    )
+    now = 1_000 * SECOND
+    assert [chfs.next_after(0, tried, now) for tried in range(3)] == [1, 1, None]
+    chfs.on_failure(chfs.all[1], "TIMEOUT", now)
+    assert chfs.next_after(0, 0, now) == 2
+    chfs.on_failure(chfs.all[2], "TIMEOUT", now)
+    assert chfs.next_after(0, 0, now) is None
+    assert chfs.next_after(0, 0, now + 5 * SECOND) == 1  # it is time to find out
