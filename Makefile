@@ -6,13 +6,13 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: run test install check bench clean
 
-# SMFLEET_NATIVE=no keeps the hot path interpreted (see simulator/native.py).
+# SMFLEET_NATIVE=no keeps the hot path interpreted (see simulator/native.py). TESTS="tests/n40" runs some of the tests only.
 
 run: install
 	$(BIN)/smfleet run
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(TESTS)
 
 install: $(INSTALLED)
 	@$(BIN)/python -m simulator.native

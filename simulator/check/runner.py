@@ -37,13 +37,14 @@ async def run_checks(
     messages = Messages(settings)
     review = None if settings.schema is None else SchemaReview(settings.schema)
     results: list[CaseResult] = []
-    answered = False
+    asked = answered = 0
     for case in cases:
         results.append(await _run(case, settings, messages, review))
         on_result(results[-1])
-        answered = answered or any(exchange.status for exchange in results[-1].exchanges)
-        if not answered and len(results) >= CASES_WITHOUT_ANSWER:
-            raise TargetError(f"{settings.target}: speaks HTTP/2, and answered none of the first {len(results)} cases")
+        asked += bool(results[-1].exchanges)
+        answered += any(exchange.status for exchange in results[-1].exchanges)
+        if not answered and asked >= CASES_WITHOUT_ANSWER:
+            raise TargetError(f"{settings.target}: speaks HTTP/2, and answered none of the first {asked} cases")
     if review is not None:
         results += review.results()
     return CheckResult(target=str(settings.target), cases=results, seconds=time.monotonic() - begun)
