@@ -13,7 +13,6 @@ from io import FileIO
 from pathlib import Path
 
 from simulator.config import Profile
-from simulator.config.openapi import load_schemas
 from simulator.config.security import NoAuthentication
 from simulator.fleet.chfs import Destination
 from simulator.fleet.conformance import ConformanceSample
@@ -26,6 +25,7 @@ from simulator.fleet.notify_server import NotifyServer
 from simulator.fleet.tokens import Tokens
 from simulator.http2 import Target, client_tls, without_user
 from simulator.measure import Merge, Phase, Recorder, Snapshot
+from simulator.n40.conformance import SchemaCheck
 from simulator.n40.notification import Notification, NotificationKind
 
 NS_PER_S = 1_000_000_000
@@ -44,6 +44,12 @@ def split_root(target: str) -> tuple[Target, bytes]:
             f"target {without_user(target)!r}: the path of an API root has no query, blanks or letters beyond ASCII"
         )
     return Target.parse(scheme + separator + authority), root.encode()
+
+
+def _schemas(folder: Path) -> SchemaCheck:
+    from simulator.config.openapi import load_schemas  # noqa: PLC0415 - few runs need it
+
+    return load_schemas(folder)
 
 
 class Engine:
@@ -77,7 +83,7 @@ class Engine:
             raise ValueError("targets: all CHFs need the same path, because a session keeps its path when it moves")
         if any(target.scheme == "https" for target, _ in targets):
             self._tls()  # what is wrong with it is said now
-        self._schema = None if command.openapi is None else load_schemas(Path(command.openapi))
+        self._schema = None if command.openapi is None else _schemas(Path(command.openapi))
         seed = seed_key(command.seed)
         self._key = session_key(seed, command.worker, command.workers)
         self._connections = FleetConnections(

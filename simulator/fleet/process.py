@@ -12,7 +12,7 @@ from simulator.fleet import messages
 from simulator.fleet.engine import Engine
 from simulator.fleet.messages import MAX_LINE, Message, MessageError
 from simulator.fleet.notify_server import NotifyError
-from simulator.fleet.token_client import TokenError
+from simulator.fleet.token_life import TokenError
 from simulator.http2 import TargetError
 from simulator.measure import Snapshot
 from simulator.version import __version__

@@ -19,11 +19,10 @@ import httpx
 import orjson
 
 from simulator.config.security import OAuth2
-from simulator.fleet.token_life import AccessToken
+from simulator.fleet.token_life import AccessToken, TokenError, sendable
 
 MOST_OCTETS: Final = 65_536
 """Of an answer."""
-LONGEST_TOKEN: Final = 16_384
 LONGEST_LIFETIME_S: Final = 366 * 86_400.0
 UNDER_WAY: Final = 8
 """Requests at a time; a fleet of a thousand network functions starts at once."""
@@ -32,20 +31,10 @@ TIMEOUT_S: Final = 5.0
 _BROKEN: Final = (httpx.RemoteProtocolError, httpx.LocalProtocolError, httpx.ReadError, httpx.WriteError)
 """What a server of the other version of HTTP makes of a request."""
 _HEADERS: Final = {"accept": "application/json", "accept-encoding": "identity"}
-_TOKEN: Final = re.compile(r"[!-~]+")
 _WORD: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}")
 
 # Of the libraries below httpx it alone writes header values to its log, the client's secret among them.
 logging.getLogger("hpack").setLevel(logging.WARNING)
-
-
-class TokenError(Exception):
-    """There is no token; the message is one line that says why, and never holds a secret."""
-
-
-def sendable(token: str) -> bool:
-    """Whether a token can stand in a header: printable ASCII without blanks, of a bounded length."""
-    return len(token) <= LONGEST_TOKEN and _TOKEN.fullmatch(token) is not None
 
 
 class TokenClient:

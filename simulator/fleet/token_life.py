@@ -10,6 +10,7 @@ NONE ─────> RENEWING ────────────> VALID ─�
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -22,6 +23,8 @@ NS_PER_S: Final = 1_000_000_000
 NEVER: Final = 1 << 62
 SPREAD: Final = 0.1
 """Share of a token's lifetime by which it may be renewed earlier, drawn each time: a fleet must not renew in step."""
+LONGEST_TOKEN: Final = 16_384
+_TOKEN: Final = re.compile(r"[!-~]+")
 YOUNG_NS: Final = NS_PER_S
 """A token that the CHF refuses is renewed when it is that old, no earlier: or one that refuses all has us ask all the time."""
 BACKOFF_MIN_S: Final = 1.0
@@ -65,6 +68,15 @@ class TokenStatistics:
             failed=self.failed + other.failed,
             refused=self.refused + other.refused,
         )
+
+
+class TokenError(Exception):
+    """There is no token; the message is one line that says why, and never holds a secret."""
+
+
+def sendable(token: str) -> bool:
+    """Whether a token can stand in a header: printable ASCII without blanks, of a bounded length."""
+    return len(token) <= LONGEST_TOKEN and _TOKEN.fullmatch(token) is not None
 
 
 def bearer(token: str) -> Header:

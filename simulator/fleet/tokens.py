@@ -7,23 +7,27 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from simulator.config.errors import ConfigError
 from simulator.config.security import OAuth2, Secret, StaticToken, TokenAudience
 from simulator.fleet.network_functions import NetworkFunction
-from simulator.fleet.token_client import TokenClient, TokenError, sendable
 from simulator.fleet.token_life import (
     NEVER,
     NS_PER_S,
     AccessToken,
+    TokenError,
     TokenLife,
     TokenState,
     TokenStatistics,
     WhenDone,
     bearer,
+    sendable,
 )
 from simulator.http2 import Header
+
+if TYPE_CHECKING:
+    from simulator.fleet.token_client import TokenClient
 
 LONGEST_TIMER_S: Final = 86_400.0
 
@@ -197,6 +201,8 @@ class Tokens:
         self.keepers: dict[str, TokenKeeper] = {}
         """By the keys of the network functions."""
         if isinstance(authentication, OAuth2):
+            from simulator.fleet.token_client import TokenClient  # noqa: PLC0415 - httpx takes 70 ms, and few need it
+
             self._client = TokenClient(authentication, self._secret(authentication), tls)
             self.keepers = {each.key: self._renewed(authentication, self._client, each, draw) for each in functions}
         else:

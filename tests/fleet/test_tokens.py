@@ -21,8 +21,8 @@ import uvicorn
 from simulator.config.security import NoAuthentication
 from simulator.fleet import token_client
 from simulator.fleet.network_functions import build_network_functions
-from simulator.fleet.token_client import TokenError, read_token
-from simulator.fleet.token_life import AccessToken, TokenStatistics
+from simulator.fleet.token_client import read_token
+from simulator.fleet.token_life import AccessToken, TokenError, TokenStatistics
 from simulator.fleet.tokens import TokenKeeper, Tokens
 from simulator.http2 import Server, ServerRequest, client_tls, server_tls
 from tests.http2.conftest import Certificates
