@@ -264,7 +264,7 @@ class Engine:
         if counters or now > self._t0:
             self._on_snapshot(recorder.cut(now))
         if recorder.phase == Phase.WARMUP and now >= self._warm_at:
-            recorder.phase = Phase.LOAD
+            recorder.phase = Phase.STEADY
         gc.collect(0)
 
     def _count(self, name: str, grown: int) -> None:

@@ -20,7 +20,7 @@ class Recorder:
     def __init__(self, t0: int) -> None:
         """`t0` is the start of the run, monotonic nanoseconds."""
         self.counters: defaultdict[str, int] = defaultdict(int)
-        self.phase: str = Phase.LOAD
+        self.phase: str = Phase.STEADY
         self._t0 = t0
         self._start = t0
         self._number = 0

@@ -16,7 +16,8 @@ class Phase(StrEnum):
     """The part of a run that an interval belongs to."""
 
     WARMUP = "warmup"
-    LOAD = "load"
+    STEADY = "steady"
+    COOLDOWN = "cooldown"
     DRAIN = "drain"
 
 
@@ -73,7 +74,7 @@ class Snapshot:
     number: int = 0
     start_s: float = 0.0
     end_s: float = 0.0
-    phase: str = Phase.LOAD
+    phase: str = Phase.STEADY
     counters: dict[str, int] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)

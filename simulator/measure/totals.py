@@ -63,7 +63,7 @@ class Totals:
     @property
     def phase(self) -> str:
         """The phase of the latest interval: load until the first worker says otherwise."""
-        return max(self._latest.values(), key=lambda latest: latest.end_s).phase if self._latest else Phase.LOAD
+        return max(self._latest.values(), key=lambda latest: latest.end_s).phase if self._latest else Phase.STEADY
 
     def interval(self) -> Snapshot:
         """The last interval of every worker, as one."""
@@ -97,7 +97,7 @@ class Totals:
 
         A run that did not outlive its warm-up has nothing better than that.
         """
-        load = self.phases.get(Phase.LOAD)
+        load = self.phases.get(Phase.STEADY)
         if load is not None and load.seconds > 0:
             return load
         merged = Snapshot()

@@ -272,7 +272,7 @@ async def test_the_warm_up_is_a_phase_of_its_own(drive: Drive) -> None:
     await driver.hear(messages.Ready)
     await driver.tell(start())
     phases = [(await driver.hear(messages.SnapshotReport)).snapshot["phase"] for _ in range(4)]
-    assert phases == ["warmup", "warmup", "load", "load"]
+    assert phases == ["warmup", "warmup", "steady", "steady"]
 
 
 @pytest.mark.parametrize("configured", [False, True])
@@ -457,7 +457,7 @@ async def test_intervals_of_two_phases_are_never_one() -> None:
     async with unread_pipe() as (reports, read_end):
         recorder = Recorder(0)
         for number in range(1, 201):
-            recorder.phase = "load" if number <= 150 else "drain"
+            recorder.phase = "steady" if number <= 150 else "drain"
             recorder.counters["arrivals|started"] += 1
             recorder.counters["padding|" + "x" * 5_000] += 1
             reports.send_snapshot(recorder.cut(number * 500_000_000))
@@ -465,12 +465,12 @@ async def test_intervals_of_two_phases_are_never_one() -> None:
         reading = asyncio.get_running_loop().run_in_executor(None, read_to_the_end, read_end)
         await reports.aclose()
         told = [decode(line) for line in (await reading).splitlines()]
-    started = {"load": 0, "drain": 0}
+    started = {"steady": 0, "drain": 0}
     for report in told:
         assert isinstance(report, messages.SnapshotReport)
         snapshot = Snapshot.from_wire(report.snapshot)
         started[snapshot.phase] += snapshot.count("arrivals", "started")
-    assert started == {"load": 150, "drain": 50}
+    assert started == {"steady": 150, "drain": 50}
 
 
 def read_to_the_end(read_end: int) -> bytes:

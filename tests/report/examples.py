@@ -28,7 +28,7 @@ def totals(*, seconds: int = 30, workers: int = 1, **trouble: Any) -> Totals:
     recorders = [Recorder(t0=0) for _ in range(workers)]
     for second in range(1, seconds + 4):
         for worker, recorder in enumerate(recorders):
-            recorder.phase = Phase.LOAD if second <= seconds else Phase.DRAIN
+            recorder.phase = Phase.STEADY if second <= seconds else Phase.DRAIN
             interval(recorder, second, draining=second > seconds, **trouble)
             folded.add(worker, recorder.cut(second * SECOND))
     return folded

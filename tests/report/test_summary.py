@@ -45,7 +45,7 @@ def test_figures_are_those_that_were_recorded() -> None:
 def test_rates_are_those_of_the_time_in_which_load_was_offered() -> None:
     summary = build_summary(totals(dropped=25), FACTS, audit())
     assert summary["rate"] == {"offered_per_s": 325.0, "achieved_per_s": 300.0, "requests_per_s": 2_570.0}
-    assert summary["phases_s"] == {"load": 30.0, "drain": 3.0}
+    assert summary["phases_s"] == {"steady": 30.0, "drain": 3.0}
     assert summary["arrivals"]["dropped_by_reason"] == {"limit": 750}
 
 
