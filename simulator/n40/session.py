@@ -271,8 +271,10 @@ class ChargingSession(Reporting):
         if answer.settings is not None:
             self._take_settings(answer.settings, now)
         answered = 0
+        forced = False
         for group in self.groups:
             group.acknowledge()
+            forced = forced or group.forced
             group.lenient = False
             if group.split is not None:
                 group.split.sent = b""
@@ -291,6 +293,15 @@ class ChargingSession(Reporting):
             for information in answer.groups:
                 if information.refused:
                     self._stop_group(information.ratingGroup, information.code)
+        if forced:
+            self._reauthorise_forced()
+
+    def _reauthorise_forced(self) -> None:
+        """The CHF wanted to be asked again while its answer was on its way: whatever that says, it may have been made before."""
+        for group in self.groups:
+            if group.forced:
+                group.forced = False
+                group.reauthorise()
 
     def _take_reference(self, answer: ChargingAnswer) -> None:
         self.reference = answer.reference
@@ -341,9 +352,6 @@ class ChargingSession(Reporting):
                     self._change_tariff(group, units.tariffTimeChange, now)
                 if self.circumstances is not None and self.circumstances.inactivity:
                     group.limit_silence(self.circumstances.inactivity)
-                if group.forced:
-                    group.forced = False
-                    group.reauthorise()
                 return 1
         group.drop_quota(State.WITHOUT)
         # Some CHFs grant nothing on Create: the first Update asks.
@@ -395,6 +403,7 @@ class ChargingSession(Reporting):
                 if group.asked:
                     group.asked = False
                     group.stop("QUOTA_LIMIT_REACHED")
+            self._reauthorise_forced()
         else:
             self._finish(End.DENIED)
 

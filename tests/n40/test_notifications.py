@@ -73,6 +73,37 @@ def test_a_subscriber_who_ran_dry_is_topped_up_and_goes_on() -> None:
     assert smf.sends().at == 105 * S
 
 
+def awaiting_an_answer_made_before_the_top_up() -> Smf:
+    smf = Smf(data(), release_when_denied=False)
+    smf.starts()
+    smf.chf.grants(300, octets=10 * MB)
+    assert smf.sends().at == 10 * S
+    smf.is_notified(300, at=11 * S)
+    smf.now = 10 * S
+    return smf
+
+
+def test_one_that_crosses_an_answer_without_credit_is_not_lost() -> None:
+    smf = awaiting_an_answer_made_before_the_top_up()
+    smf.chf.answers(granted(300, code="QUOTA_LIMIT_REACHED"), after=2)
+    update = smf.sends()
+    assert (update.at, update.trigger(300), update.asks(300)) == (12 * S, "FORCED_REAUTHORISATION", True)
+
+
+def test_one_that_crosses_a_refusal_for_want_of_credit_is_not_lost() -> None:
+    smf = awaiting_an_answer_made_before_the_top_up()
+    smf.chf.refuses(403, "QUOTA_LIMIT_REACHED", after=2)
+    update = smf.sends()
+    assert (update.at, update.trigger(300), update.asks(300)) == (12 * S, "FORCED_REAUTHORISATION", True)
+
+
+def test_one_that_crosses_an_answer_about_nothing_asks_at_once() -> None:
+    smf = awaiting_an_answer_made_before_the_top_up()
+    smf.chf.answers(after=2)
+    update = smf.sends()
+    assert (update.at, update.trigger(300), update.asks(300)) == (12 * S, "FORCED_REAUTHORISATION", True)
+
+
 def test_final_units_that_redirect_keep_the_session_until_a_notify() -> None:
     for action in ("REDIRECT", "RESTRICT_ACCESS"):
         smf = Smf(data())
