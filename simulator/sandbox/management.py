@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from itertools import islice
@@ -18,14 +17,14 @@ from starlette.routing import Route
 
 from simulator.sandbox.chf import Chf
 from simulator.sandbox.endpoints import Endpoints
-from simulator.sandbox.http import json_response as _json
-from simulator.sandbox.http import read_body as _body
 from simulator.sandbox.messages import UINT32
 from simulator.sandbox.notifier import KINDS, MAX_RATE, Kind, Notifier
 from simulator.sandbox.sessions import Session
 from simulator.sandbox.totals import account_document, added, all_totals, session_document
 from simulator.sandbox.weather import Weather
 from simulator.sandbox.weather_api import weather_routes
+from simulator.web import error_response, read_json
+from simulator.web import json_response as _json
 
 MAX_PAGE = 10_000
 MAX_CREDIT = 10**18
@@ -55,7 +54,7 @@ def management_app(*stores: Chf, notifiers: Sequence[Notifier] = (), endpoints: 
             Route("/tokens/revoke", api.revoke_tokens, methods=["POST"]),
             *([] if endpoints is None else weather_routes(endpoints)),
         ],
-        exception_handlers={HTTPException: _error},
+        exception_handlers={HTTPException: error_response},
     )
 
 
@@ -119,7 +118,7 @@ class Management:
         """POST /accounts {"subscriber": "imsi-…", "balances": {"data": 1000000}}: adds to it, creates it if need be."""
         chf = self._store(request)
         accounts = chf.accounts
-        subscriber, balances = self._read_credit(await _body(request))
+        subscriber, balances = self._read_credit(await read_json(request))
         known = accounts.get(subscriber)
         try:
             account = known or accounts.create(subscriber)
@@ -128,8 +127,7 @@ class Management:
         chf.credit(account, balances)
         return _json(account_document(account), 201 if known is None else 200)
 
-    def _read_credit(self, body: bytes) -> tuple[str, dict[str, int]]:
-        document = _read_json(body)
+    def _read_credit(self, document: Any) -> tuple[str, dict[str, int]]:
         if not isinstance(document, dict) or not document.keys() <= {"subscriber", "balances"}:
             raise HTTPException(400, 'expected {"subscriber": "imsi-…", "balances": {"data": 1000000}}')
         subscriber = document.get("subscriber")
@@ -183,7 +181,7 @@ class Management:
         Notifies a share of the open sessions at a rate, which takes its time and ends an earlier one; or, with
         "subscriber" or "session" instead, those sessions at once. What became of it is in /totals.
         """
-        document = _read_json(await _body(request))
+        document = await read_json(request)
         if not isinstance(document, dict) or len(document.keys() & {"subscriber", "session", "share"}) != 1:
             raise HTTPException(400, _NOTIFY_WORDS)
         unknown = document.keys() - {"subscriber", "session", "share", "type", "rating_groups", "rate"}
@@ -252,22 +250,8 @@ def _number(document: dict[str, Any], name: str, most: int, default: int | None 
     return value
 
 
-def _read_json(body: bytes) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        raise HTTPException(400, "the body is not JSON") from None
-
-
 def _limit(request: Request) -> int:
     text = request.query_params.get("limit", "100")
     if not text.isdecimal() or not text.isascii() or len(text) > 6 or not 1 <= int(text) <= MAX_PAGE:
         raise HTTPException(400, f"limit: expected a number from 1 to {MAX_PAGE}")
     return int(text)
-
-
-async def _error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    response = _json({"error": error.detail}, error.status_code)
-    response.headers.update(error.headers or {})
-    return response

@@ -10,7 +10,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Annotated, BinaryIO, Self
 
 import anyio
-import uvicorn
 from pydantic import (
     Field,
     SecretStr,
@@ -53,12 +51,12 @@ from simulator.sandbox.notifier import Hosts, Notifier, Storm
 from simulator.sandbox.sessions import Session
 from simulator.sandbox.tokens import Tokens
 from simulator.sandbox.weather import Weather
+from simulator.web import authority, serving
 
 EXIT_OK = 0
 EXIT_CANNOT_RUN = 2
 _STEP_S = 1.0
 """How often the sandbox at least looks for sessions that expire, and brings its ledger to the file."""
-_CLOSING_S = 2
 
 MAX_PORT = 65_535
 
@@ -269,40 +267,13 @@ async def _management(
     endpoints: Endpoints, notifiers: Sequence[Notifier], settings: SandboxSettings
 ) -> AsyncIterator[str]:
     host, port = settings.management_host, settings.management_port
-    try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        raise _cannot_listen("management", host, port, error) from None
-    server = _Uvicorn(
-        uvicorn.Config(
-            management_app(*endpoints.stores, notifiers=notifiers, endpoints=endpoints),
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=_CLOSING_S,
-        )
-    )
-    with listener:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(server.serve_shielded, listener)
-            try:
-                yield f"http://{_authority(host, listener.getsockname()[1])}"
-            finally:
-                server.should_exit = True
-
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn without its signal handlers: those of the process are set once, in `main` or by the command line."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def serve_shielded(self, listener: socket.socket) -> None:
-        """Serves until `should_exit`: a cancellation would leave its connections behind."""
-        with anyio.CancelScope(shield=True):
-            await self.serve(sockets=[listener])
+    app = management_app(*endpoints.stores, notifiers=notifiers, endpoints=endpoints)
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            address = await stack.enter_async_context(serving(app, host, port))
+        except OSError as error:
+            raise _cannot_listen("management", host, port, error) from None
+        yield address
 
 
 async def _expire(stores: Sequence[Chf]) -> None:
@@ -338,14 +309,10 @@ def _spool(folder: Path | None, instance: str) -> Iterator[BinaryIO]:
         yield file
 
 
-def _authority(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
 def _cannot_listen(what: str, host: str, port: int, error: OSError) -> SandboxError:
     # asyncio wraps the system's words in its own, which name the address once more.
     reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
-    return SandboxError(f"sandbox: cannot listen for {what} on {_authority(host, port)}: {reason}")
+    return SandboxError(f"sandbox: cannot listen for {what} on {authority(host, port)}: {reason}")
 
 
 def run_sandbox(settings: SandboxSettings, *, on_ready: Callable[[Ready], None], end_with_input: bool = False) -> None:

@@ -16,8 +16,8 @@ from simulator.config.errors import located
 from simulator.config.faults import FaultFile, wrong_counters, wrong_endpoints
 from simulator.config.model import message_of
 from simulator.sandbox.endpoints import Endpoint, Endpoints
-from simulator.sandbox.http import json_response, read_body
 from simulator.sandbox.weather import Rule
+from simulator.web import json_response, read_body
 
 _NS_PER_S = 1_000_000_000
 

@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from simulator.sandbox import Chf
-from simulator.sandbox.http import MAX_BODY
 from simulator.sandbox.management import management_app
 from simulator.sandbox.notifier import Kind, Notifier
 from simulator.sandbox.sessions import Session
 from simulator.sandbox.tokens import Tokens
+from simulator.web import MAX_BODY
 from tests.sandbox.smf import KB, SUBSCRIBER, Smf, ask, plan, used
 
 pytestmark = pytest.mark.anyio
