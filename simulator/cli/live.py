@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from simulator.measure import Phase, Snapshot, Totals
+from simulator.measure.figures import OPERATIONS
 from simulator.measure.health import BUSY_CORE_SHARE, STALLED_LOOP_US
-from simulator.measure.thresholds import OPERATIONS
 from simulator.report import RunFacts, words
 from simulator.report.layout import columns
 

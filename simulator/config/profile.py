@@ -53,7 +53,7 @@ from simulator.config.quirks import BY_THE_BOOK, AnyQuirks
 from simulator.config.security import Authentication, NoAuthentication
 from simulator.config.triggers import Triggers
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
-from simulator.measure.thresholds import ThresholdError, parse_threshold
+from simulator.measure.expressions import ThresholdError, parse_threshold
 from simulator.n40.form import RELEASES
 
 Kind = Literal["SMF", "PGW_C_SMF", "SMSF", "IMS_Node"]

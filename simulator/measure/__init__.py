@@ -1,10 +1,11 @@
 """Measuring: latency histograms, interval snapshots that merge, thresholds and the generator's own health."""
 
+from simulator.measure.expressions import ThresholdError, parse_threshold
 from simulator.measure.health import Health, Vitals, judge_generator
 from simulator.measure.histogram import Histogram
 from simulator.measure.recorder import Recorder
 from simulator.measure.snapshot import Gauge, Merge, Phase, Snapshot, key
-from simulator.measure.thresholds import Threshold, ThresholdError, VerdictLine, parse_threshold
+from simulator.measure.thresholds import Threshold, VerdictLine
 from simulator.measure.totals import Totals
 
 __all__ = [

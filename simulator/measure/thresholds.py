@@ -1,6 +1,6 @@
-"""Thresholds: `response.update.p99 < 50ms` and the like, judged over a run's summary.
+"""Thresholds: `response.update.p99 < 50ms over 10s warn` and the like, judged over a run or a part of it.
 
-A threshold is a name, a comparison (`< <= > >= == !=`) and a value with the unit that the name needs:
+A threshold is a name, a comparison (`< <= > >= == !=`), a value with the unit that the name needs, and what it is held against:
 
 * `success`, `failed`, `denied`, `retransmitted`, `requests`, each also `.OPERATION`: with `%` the share of requests,
   else their number. Denied requests count as success: the CHF did its job.
@@ -11,141 +11,146 @@ A threshold is a name, a comparison (`< <= > >= == !=`) and a value with the uni
 * `promises_broken` is how often the CHF did what it must not, `promises_broken.NAME` one of these, such as
   WRONG_SEQUENCE_NUMBER. What no such threshold covers fails a run the first time.
 * `audit.lost_units` and the like: the sum over unit types, or one of them (`audit.lost_units.totalVolume`).
+
+`over steady` is the phase between warm-up and cool-down, the default of latencies and rates; `over run` is everything, the
+default of all else; `over 10s` is a window that moves over the steady phase: it has to hold in each. `warn` never fails a run.
+`abort` ends the load as soon as the threshold cannot hold any more: one over a window, or a number that may only grow.
 """
 
 from __future__ import annotations
 
-import difflib
 import math
-import operator
-import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final, NoReturn
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
-OPERATIONS: Final = ("create", "update", "release", "event")
-LATENCIES: Final = ("queue", "service", "response")
-PERCENTILES: Final[Mapping[str, float]] = {
-    "p50": 50,
-    "p90": 90,
-    "p95": 95,
-    "p99": 99,
-    "p99_9": 99.9,
-    "p99_99": 99.99,
-    "max": 100,
-}
-
-PROMISES: Final = (
-    "WRONG_SEQUENCE_NUMBER",
-    "GRANT_NOT_ASKED_FOR",
-    "GRANT_TOO_MUCH",
-    "GRANT_AFTER_FINAL_UNIT",
-    "NEGATIVE_BALANCE",
-    "RESERVED_TOO_MUCH",
+from simulator.measure.figures import (
+    COMPARISONS,
+    FROM_BOOKS,
+    LATENCIES,
+    OPEN_MAPS,
+    OUTCOMES,
+    PERCENTILES,
+    Level,
+    Measure,
+    usual_scope,
 )
-"""What a CHF must not do."""
+from simulator.measure.snapshot import SEPARATOR, Snapshot, key
 
-_OUTCOMES = ("success", "failed", "denied", "retransmitted", "requests")
-_OPEN_MAPS = ("causes", "result_codes")
-_COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
-    "<=": operator.le,
-    ">=": operator.ge,
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    ">": operator.gt,
+_METRICS: Final[Mapping[str, tuple[str, ...]]] = {
+    **dict.fromkeys(("success", "failed", "denied", "retransmitted", "requests"), ("requests", "retransmitted")),
+    "drops": ("arrivals",),
+    "rate": ("arrivals", "requests"),
 }
-
-
-class Measure(StrEnum):
-    """What a value is counted in; the words are those of an error message."""
-
-    DURATION = "a duration such as 50ms"
-    SHARE = "a share such as 99.9%"
-    NUMBER = "a number such as 1000"
-    RATE = "a rate such as 1000 or 1000/s"
-    FLAG = "true or false"
-
-
-_NUMBERS: Final[Mapping[str, Mapping[str, Measure]]] = {
-    "rate": dict.fromkeys(("offered_per_s", "achieved_per_s", "requests_per_s"), Measure.RATE),
-    "sessions": dict.fromkeys(("started", "completed", "failed", "open_max", "open_at_end"), Measure.NUMBER),
-    "arrivals": dict.fromkeys(("intended", "started", "dropped"), Measure.NUMBER),
-    "connections": dict.fromkeys(
-        ("open_max", "in_flight_max", "waiting_max", "opened", "lost", "reconnects", "goaways", "resets", "refused"),
-        Measure.NUMBER,
-    ),
-    "generator": {
-        "cpu_s": Measure.NUMBER,
-        "requests_per_cpu_s": Measure.NUMBER,
-        "cpu_share": Measure.SHARE,
-        "loop_lag_us": Measure.DURATION,
-        "limited": Measure.FLAG,
-    },
-}
-_AUDIT_MAPS = tuple(
-    f"{name}_units"
-    for name in (
-        "used", "acknowledged", "debited", "charged", "lost", "double_charged", "misbooked", "in_doubt", "undelivered",
-        "doubted", "unverified", "refused", "unreported", "open", "uncharged",
-    )
-)  # fmt: skip
-_FROM_BOOKS = (
-    "audit.balanced",
-    "audit.debited_units",
-    "audit.charged_units",
-    "audit.lost_units",
-    "audit.double_charged_units",
-    "audit.misbooked_units",
-    "audit.undelivered_units",
-)
-_HEADS = (*_OUTCOMES, *LATENCIES, "drops", *_NUMBERS, *_OPEN_MAPS, "promises_broken", "audit")
-_VALUE = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<scale>[kM]?)\s*(?P<unit>%|us|µs|ms|s|min|/s)?")
-_MICROSECONDS = {"us": 1, "µs": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000}
-_SCALES = {"": 1, "k": 1_000, "M": 1_000_000}
-
-
-class ThresholdError(ValueError):
-    """A threshold that cannot be read; `column` (from 1) is where."""
-
-    def __init__(self, text: str, column: int, problem: str) -> None:
-        super().__init__(f'threshold "{text}", column {column}: {problem}')
-        self.column = column
+"""The counters that a name speaks of, where they are called otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictLine:
-    """One judged threshold. `ok` is None when it could not be judged, `value` is what was measured, in words."""
+    """One judged threshold. `ok` is None when it could not be judged, `value` is what was measured, in words.
+
+    `over` is what it was held against: run, steady or a window such as 10s, whose worst one ended at `window_at_s`.
+    """
 
     ok: bool | None
     text: str
     value: str
+    over: str = "run"
+    level: Level = "fail"
+    window_at_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
-    """A threshold that was understood: `limit` in microseconds, percent, plain numbers or a flag, by `measure`."""
+    """A threshold that was understood: `limit` in microseconds, percent, plain numbers or a flag, by `measure`.
+
+    `over` is run, steady, or the text of a window of `window_s` seconds.
+    """
 
     text: str
     name: str
     comparison: str
     limit: float | bool
     measure: Measure
+    over: str = "run"
+    window_s: float = 0.0
+    level: Level = "fail"
+    abort: bool = False
 
     def judge(self, summary: Mapping[str, Any]) -> VerdictLine:
         """Hold it against a run's summary. What was not measured fails; what has no books to confirm it stays open."""
-        found = _find(self.name.split("."), self.measure, summary)
-        if found is None:
-            return VerdictLine(False, self.text, "nothing was measured")
-        ok = _COMPARISONS[self.comparison](found, self.limit)
-        if self._lacks_books(summary) and (ok or summary["audit"]["balanced"] is None):
-            return VerdictLine(None, self.text, "not verified against the CHF's books")
-        return VerdictLine(ok, self.text, _in_words(found, self.measure))
+        line = self.line(_find(self.parts, self.measure, summary))
+        if self._lacks_books(summary) and (line.ok or summary["audit"]["balanced"] is None):
+            return replace(line, ok=None, value="not verified against the CHF's books")
+        return line
+
+    def judge_snapshot(self, snapshot: Snapshot) -> VerdictLine:
+        """Hold it against what was measured in a part of a run."""
+        return self.line(self.value_in(snapshot))
+
+    @property
+    def parts(self) -> list[str]:
+        """The name, part by part."""
+        return self.name.split(".")
+
+    @property
+    def as_summarised(self) -> bool:
+        """Whether it is held against what a summary shows: latencies and rates of the steady phase, all else of the run."""
+        return not self.window_s and self.over == usual_scope(self.parts[0])
+
+    def holds(self, value: float | bool) -> bool:
+        """Whether a value is on the right side of the limit."""
+        return COMPARISONS[self.comparison](value, self.limit)
+
+    def line(self, value: float | bool | None) -> VerdictLine:
+        """The judgement of a value; None is nothing measured."""
+        if value is None:
+            return VerdictLine(False, self.text, "nothing was measured", self.over, self.level)
+        return VerdictLine(self.holds(value), self.text, _in_words(value, self.measure), self.over, self.level)
+
+    def worse(self, value: float | bool, than: float | bool) -> bool:
+        """Whether a value is nearer to the wrong side, or further on it."""
+        if self.comparison in ("<", "<="):
+            return value > than
+        if self.comparison in (">", ">="):
+            return value < than
+        return self.holds(than) and not self.holds(value)
+
+    def value_in(self, snapshot: Snapshot) -> float | None:
+        """What it speaks of, as measured in a part of a run; None where nothing was."""
+        head, *rest = self.parts
+        if head in LATENCIES:
+            *operation, percentile = rest
+            histogram = snapshot.histogram("latency_us", head, *operation)
+            return float(histogram.percentile(PERCENTILES[percentile])) if histogram.count else None
+        if head in OUTCOMES:
+            return _outcome(head, self.measure, _outcomes_in(snapshot, rest))
+        if head == "drops":
+            dropped = snapshot.count("arrivals", "dropped", *rest)
+            return _share_or_number(dropped, snapshot.count("arrivals", "intended"), self.measure)
+        if head == "rate":
+            counted = {"offered_per_s": ("arrivals", "intended"), "achieved_per_s": ("arrivals", "started")}
+            count = snapshot.count(*counted.get(rest[0], ("requests",)))
+            return count / snapshot.seconds if snapshot.seconds > 0 else None
+        return float(snapshot.count(head, ".".join(rest)) if rest else snapshot.count(head))
+
+    def part_of(self, snapshot: Snapshot) -> Snapshot:
+        """What of a snapshot it needs, so that a window of them stays small."""
+        head, *rest = self.parts
+        metrics = _METRICS.get(head, (head,))
+        part = Snapshot(start_s=snapshot.start_s, end_s=snapshot.end_s, phase=snapshot.phase)
+        if head in LATENCIES:
+            histogram = snapshot.histogram("latency_us", head, *rest[:-1])
+            part.histograms = {key("latency_us", head, *rest[:-1]): histogram} if histogram.count else {}
+        else:
+            part.counters = {
+                name: count for name, count in snapshot.counters.items() if name.partition(SEPARATOR)[0] in metrics
+            }
+        return part
 
     def _lacks_books(self, summary: Mapping[str, Any]) -> bool:
         figure = ".".join(self.name.split(".")[:2])
-        return figure in _FROM_BOOKS and not summary["audit"]["verifiable"]
+        return figure in FROM_BOOKS and summary["audit"] is not None and not summary["audit"]["verifiable"]
 
 
 def not_covered(promises: Mapping[str, int], thresholds: Iterable[Threshold]) -> dict[str, int]:
@@ -156,115 +161,18 @@ def not_covered(promises: Mapping[str, int], thresholds: Iterable[Threshold]) ->
     return {promise: count for promise, count in promises.items() if f"promises_broken.{promise}" not in names}
 
 
-def parse_threshold(text: str) -> Threshold:
-    """Read one threshold; raises ThresholdError that says where, what was expected and the nearest name."""
-    match = re.fullmatch(r"\s*(?P<name>[^\s<>=!]+)\s*(?P<comparison>[<>=!]+)\s*(?P<value>.*?)\s*", text)
-    if match is None:
-        raise ThresholdError(text, 1, "expected NAME COMPARISON VALUE, such as response.update.p99 < 50ms")
-    if match["comparison"] not in _COMPARISONS:
-        known = ", ".join(_COMPARISONS)
-        raise ThresholdError(text, match.start("comparison") + 1, f'"{match["comparison"]}" is none of {known}')
-    name = re.sub(r"\.p99\.(9+)$", r".p99_\1", match["name"])
-    measures = _Reader(text, match.start("name") + 1).measures(name.split("."))
-    measure, limit = _limit(text, match.start("value") + 1, match["value"], measures)
-    return Threshold(text=text.strip(), name=name, comparison=match["comparison"], limit=limit, measure=measure)
-
-
-class _Reader:
-    """Checks a name part by part against what a summary holds."""
-
-    def __init__(self, text: str, column: int) -> None:
-        self._text = text
-        self._column = column
-
-    def measures(self, parts: list[str]) -> tuple[Measure, ...]:
-        """What the value of this name may be counted in."""
-        head, *rest = parts
-        if head in _OUTCOMES:
-            self._parts(parts, [OPERATIONS], optional=True)
-            return (Measure.SHARE,) if head == "success" else (Measure.NUMBER, Measure.SHARE)
-        if head in LATENCIES:
-            whole_run = len(rest) == 1 and rest[0] not in OPERATIONS
-            self._parts(parts, [tuple(PERCENTILES)] if whole_run or not rest else [OPERATIONS, tuple(PERCENTILES)])
-            return (Measure.DURATION,)
-        if head in _NUMBERS:
-            self._parts(parts, [tuple(_NUMBERS[head])])
-            return (_NUMBERS[head][rest[0]],)
-        if head == "audit":
-            return self._audit(parts)
-        if head not in _HEADS:
-            self._unknown(parts, 0, _HEADS)
-        names = PROMISES if head == "promises_broken" else None
-        self._parts(parts, [names], optional=head in ("drops", "promises_broken"))
-        return (Measure.NUMBER, Measure.SHARE) if head == "drops" else (Measure.NUMBER,)
-
-    def _audit(self, parts: list[str]) -> tuple[Measure, ...]:
-        if parts[1:] == ["balanced"]:
-            return (Measure.FLAG,)
-        self._parts(parts, [("balanced", *_AUDIT_MAPS)] if len(parts) < 3 else [_AUDIT_MAPS, None])
-        return (Measure.NUMBER,)
-
-    def _parts(self, parts: list[str], wanted: list[tuple[str, ...] | None], *, optional: bool = False) -> None:
-        if optional and len(parts) == 1:
-            return
-        for place, names in enumerate(wanted, start=1):
-            if place >= len(parts):
-                choice = f": {', '.join(names)}" if names else ""
-                self._fail(parts, place, f'"{".".join(parts)}" needs one more part{choice}')
-            if names is not None and parts[place] not in names:
-                self._unknown(parts, place, names)
-        if len(parts) > len(wanted) + 1:
-            self._fail(parts, len(wanted) + 1, f'"{".".join(parts[: len(wanted) + 1])}" has no parts')
-
-    def _unknown(self, parts: list[str], place: int, names: Iterable[str]) -> NoReturn:
-        names = list(names)
-        near = difflib.get_close_matches(parts[place], names, n=1, cutoff=0.5)
-        hint = f'did you mean "{near[0]}"?' if near else f"known here: {', '.join(names)}"
-        self._fail(parts, place, f'unknown name "{parts[place]}"; {hint}')
-
-    def _fail(self, parts: list[str], place: int, problem: str) -> NoReturn:
-        offset = sum(len(part) + 1 for part in parts[:place]) - (place == len(parts))
-        raise ThresholdError(self._text, self._column + offset, problem)
-
-
-def _limit(text: str, column: int, value: str, measures: tuple[Measure, ...]) -> tuple[Measure, float | bool]:
-    if Measure.FLAG in measures and value in {"true", "false"}:
-        return Measure.FLAG, value == "true"
-    match = _VALUE.fullmatch(value)
-    if match is not None:
-        number = float(match["number"]) * _SCALES[match["scale"]]
-        for measure in measures:
-            factor = _factor(measure, match["unit"])
-            if factor is not None:
-                return measure, number * factor
-    got = f'"{value}"' if value else "nothing"
-    raise ThresholdError(text, column, f"expected {' or '.join(measures)}, got {got}")
-
-
-def _factor(measure: Measure, unit: str | None) -> float | None:
-    """What a number with this unit is multiplied by; None where the unit does not belong."""
-    if measure is Measure.DURATION:
-        return _MICROSECONDS.get(unit or "")
-    fits: Mapping[Measure, list[str | None]] = {
-        Measure.SHARE: ["%"],
-        Measure.NUMBER: [None],
-        Measure.RATE: [None, "/s"],
-    }
-    return 1 if unit in fits.get(measure, []) else None
-
-
 def _find(parts: list[str], measure: Measure, summary: Mapping[str, Any]) -> float | bool | None:
     head, *rest = parts
     if head in LATENCIES:
         *operation, percentile = rest
         latency = _operation(summary, operation)["latency_us"][head][percentile]
         return None if latency is None else float(latency)
-    if head in _OUTCOMES:
+    if head in OUTCOMES:
         return _outcome(head, measure, _operation(summary, rest))
     if head == "drops":
         dropped = summary["arrivals"]["dropped_by_reason"].get(rest[0], 0) if rest else summary["arrivals"]["dropped"]
         return _share_or_number(dropped, summary["arrivals"]["intended"], measure)
-    if head in _OPEN_MAPS:
+    if head in OPEN_MAPS:
         return float(summary[head].get(".".join(rest), 0))
     if head == "promises_broken":
         broken = summary[head]
@@ -285,6 +193,15 @@ def _operation(summary: Mapping[str, Any], operation: list[str]) -> Mapping[str,
 def _outcome(name: str, measure: Measure, figures: Mapping[str, Any]) -> float | None:
     part = figures["ok"] + figures["denied"] if name == "success" else figures[name]
     return _share_or_number(part, figures["requests"], measure)
+
+
+def _outcomes_in(snapshot: Snapshot, operation: list[str]) -> Mapping[str, int]:
+    wanted: list[str | None] = [*operation] or [None]
+    by_outcome = {outcome: snapshot.count("requests", *wanted, None, outcome) for outcome in ("ok", "denied", "failed")}
+    return by_outcome | {
+        "requests": snapshot.count("requests", *operation),
+        "retransmitted": snapshot.count("retransmitted", *operation),
+    }
 
 
 def _share_or_number(part: int, whole: int, measure: Measure) -> float | None:

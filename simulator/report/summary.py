@@ -19,7 +19,8 @@ from simulator.measure import (
     judge_generator,
     parse_threshold,
 )
-from simulator.measure.thresholds import LATENCIES, OPERATIONS, PERCENTILES, not_covered
+from simulator.measure.figures import LATENCIES, OPERATIONS, PERCENTILES
+from simulator.measure.thresholds import not_covered
 from simulator.report.facts import RunFacts
 from simulator.report.verdict import give_verdict
 

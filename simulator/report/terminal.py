@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from simulator.measure.thresholds import OPERATIONS
+from simulator.measure.figures import OPERATIONS
 from simulator.report import words
 from simulator.report.audit_page import audit_page
 from simulator.report.layout import below, bullets, columns

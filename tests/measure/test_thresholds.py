@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.measure import ThresholdError, parse_threshold
-from simulator.measure.thresholds import PROMISES
+from simulator.measure.figures import PROMISES
 from simulator.report import build_summary
 from simulator.report.words import PROMISES as IN_WORDS
 from tests.report.examples import FACTS, audit, totals
@@ -131,11 +131,11 @@ def test_a_wrong_threshold_is_explained_where_it_is_wrong(text: str, column: int
 
 
 def test_every_number_that_can_be_named_is_in_the_summary() -> None:
-    from simulator.measure.thresholds import _AUDIT_MAPS, _NUMBERS
+    from simulator.measure.figures import AUDIT_MAPS, NUMBERS
 
-    for head, names in _NUMBERS.items():
+    for head, names in NUMBERS.items():
         assert set(names) <= set(HEALTHY[head]), head
-    assert set(_AUDIT_MAPS) <= set(HEALTHY["audit"])
+    assert set(AUDIT_MAPS) <= set(HEALTHY["audit"])
 
 
 def test_every_promise_that_can_be_named_has_its_words() -> None:

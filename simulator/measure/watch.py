@@ -1,0 +1,116 @@
+"""Thresholds that are held against a run while it goes: windows that move, and numbers that may only grow."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from simulator.measure.snapshot import Phase, Snapshot
+from simulator.measure.thresholds import Threshold, VerdictLine
+
+FINEST_STEP_S: Final = 0.5
+"""How far a window moves at a time: an interval of the engines."""
+MOST_STEPS: Final = 100
+"""Of one window: a long one moves in larger steps, so that what is kept of it stays small."""
+PATIENCE_S: Final = 5.0
+"""A worker that is so far behind the others is not waited for."""
+
+
+class Watch:
+    """Follows the snapshots of all workers; `add` tells which thresholds end the run.
+
+    Memory is bounded by the thresholds, not by the run: of each window at most 100 steps are kept.
+    """
+
+    def __init__(self, thresholds: Iterable[Threshold], workers: int = 1) -> None:
+        thresholds = list(thresholds)
+        self._windows = [Window(each, workers) for each in thresholds if each.window_s]
+        growing = [_Growing(each) for each in thresholds if each.abort and not each.window_s]
+        self._watched: list[Window | _Growing] = [*self._windows, *growing]
+
+    def add(self, worker: int, snapshot: Snapshot) -> list[Threshold]:
+        """Take one worker's next interval; return the thresholds with `abort` that it made impossible to hold."""
+        broken = []
+        for each in self._watched:
+            was = each.broken
+            each.add(worker, snapshot)
+            if each.broken and not was and each.threshold.abort:
+                broken.append(each.threshold)
+        return broken
+
+    def lines(self) -> dict[str, VerdictLine]:
+        """The judgements over windows, by the thresholds' texts, once the run is over."""
+        return {window.threshold.text: window.line() for window in self._windows}
+
+
+class Window:
+    """One threshold over a window: the worst one so far, and when it ended.
+
+    Only full windows are judged, and only the steady phase. The intervals of the workers are put together by time, in steps.
+    """
+
+    def __init__(self, threshold: Threshold, workers: int = 1) -> None:
+        self.threshold = threshold
+        self.broken = False
+        self._step_s = max(FINEST_STEP_S, FINEST_STEP_S * math.ceil(threshold.window_s / MOST_STEPS / FINEST_STEP_S))
+        self._steps = max(1, round(threshold.window_s / self._step_s))
+        self._open: dict[int, Snapshot] = {}  # by step: what workers have reported of those that are not complete
+        self._kept: deque[tuple[int, Snapshot]] = deque(maxlen=self._steps)
+        self._reached = dict.fromkeys(range(workers), 0.0)
+        self._worst: VerdictLine | None = None
+        self._worst_value: float | None = None
+
+    def add(self, worker: int, snapshot: Snapshot) -> None:
+        """Take one worker's next interval."""
+        self._reached[worker] = snapshot.end_s
+        if snapshot.phase == Phase.STEADY:
+            step = int((snapshot.start_s + snapshot.end_s) / 2 / self._step_s)
+            self._open.setdefault(step, Snapshot()).merge_beside(self.threshold.part_of(snapshot))
+        latest = max(self._reached.values())
+        slowest = min(each for each in self._reached.values() if each > latest - PATIENCE_S)
+        self._complete(int((slowest + FINEST_STEP_S / 2) / self._step_s))
+
+    def line(self) -> VerdictLine:
+        """The worst window of the run, which is over."""
+        self._complete(max(self._open, default=-1) + 1)
+        if self._worst is None:
+            return replace(self.threshold.line(None), value="the steady phase was shorter than one window")
+        return self._worst
+
+    def _complete(self, before: int) -> None:
+        for step in sorted(step for step in self._open if step < before):
+            part = self._open.pop(step)
+            if self._kept and self._kept[-1][0] != step - 1:
+                self._kept.clear()  # nothing was measured between: no window reaches over that
+            self._kept.append((step, part))
+            if len(self._kept) == self._steps:
+                self._judge((step + 1) * self._step_s)
+
+    def _judge(self, end_s: float) -> None:
+        whole = Snapshot()
+        for _, part in self._kept:
+            whole.merge_beside(part)
+        value = self.threshold.value_in(whole)
+        if value is None:  # nothing happened that it speaks of
+            return
+        self.broken = self.broken or not self.threshold.holds(value)
+        if self._worst_value is None or self.threshold.worse(value, self._worst_value):
+            self._worst_value = value
+            self._worst = replace(self.threshold.line(value), window_at_s=end_s)
+
+
+class _Growing:
+    """A number over the run, which is too much for good once it is too much."""
+
+    def __init__(self, threshold: Threshold) -> None:
+        self.threshold = threshold
+        self.broken = False
+        self._sum = 0.0
+
+    def add(self, _worker: int, snapshot: Snapshot) -> None:
+        self._sum += self.threshold.value_in(snapshot) or 0.0
+        exact = self.threshold.comparison == "==" and self._sum <= float(self.threshold.limit)
+        self.broken = not (exact or self.threshold.holds(self._sum))

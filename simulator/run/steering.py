@@ -1,0 +1,130 @@
+"""What can be changed while a run goes: pause, resume, the rate, the next stage, the end."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from queue import Empty, SimpleQueue
+from typing import Final
+
+from simulator.fleet.messages import Control
+from simulator.fleet.timeline import Timeline
+
+LEAD_NS: Final = 50_000_000
+"""Between a command and its effect, so that all engines change at the same moment."""
+STEP: Final = 1.1
+"""By which the rate goes up or down at a key."""
+MOST_TIMES: Final = 100.0
+LEAST_TIMES: Final = 0.01
+"""Of the profile's rate; further down is a pause."""
+
+
+class Action(StrEnum):
+    """What somebody may want of a run."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RATE = "rate"
+    FASTER = "faster"
+    SLOWER = "slower"
+    NEXT_STAGE = "next-stage"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Something that somebody wants; `factor`, of the profile's rate, belongs to RATE, and `by` names who it is."""
+
+    action: Action
+    factor: float = 1.0
+    by: str = "key"
+
+
+class SteeringError(Exception):
+    """What was wanted cannot be done; one line."""
+
+
+class Wishes:
+    """Takes wishes from any thread until the run looks for them."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[Wish] = SimpleQueue()
+
+    def put(self, wish: Wish) -> None:
+        """Want something."""
+        self._queue.put(wish)
+
+    def take(self) -> Wish | None:
+        """The next one, None if nobody wants anything."""
+        try:
+            return self._queue.get_nowait()
+        except Empty:
+            return None
+
+
+class Steering:
+    """Turns wishes into commands to all engines, and keeps the timeline that all of them follow.
+
+    `send` reaches every engine, `stop` ends the load and drains, `record` keeps what was done for the reports.
+    """
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        *,
+        send: Callable[[Control], Awaitable[None]],
+        stop: Callable[[], None],
+        record: Callable[[str], None],
+    ) -> None:
+        self.timeline = timeline
+        self._send = send
+        self._stop = stop
+        self._record = record
+        self._stopped = False
+
+    async def carry_out(self, wish: Wish, now: int) -> str:
+        """Do it, from a moment after `now` on; return what was done, in words. Raises SteeringError."""
+        if self._stopped:
+            raise SteeringError("the load is over")
+        if wish.action is Action.STOP:
+            self._stopped = True
+            text = f"stopped by {wish.by}: releasing what is open"
+            self._stop()
+        else:
+            text = await self._change(wish, now + LEAD_NS)
+        self._record(text)
+        return text
+
+    async def _change(self, wish: Wish, at: int) -> str:
+        timeline = self.timeline
+        if at >= timeline.end:
+            raise SteeringError("the load is over")
+        match wish.action:
+            case Action.PAUSE:
+                if timeline.paused:
+                    raise SteeringError("the load is paused already")
+                command, text = Control(at=at, action="pause"), "paused: no session begins, those that are open go on"
+            case Action.RESUME:
+                if not timeline.paused:
+                    raise SteeringError("the load is not paused")
+                command, text = Control(at=at, action="resume"), "resumed"
+            case Action.NEXT_STAGE:
+                following = timeline.stage_at(at) + 1
+                if following >= len(timeline.stages):
+                    raise SteeringError("this is the last stage")
+                command = Control(at=at, action="stage")
+                text = f"on to stage {following + 1} of {len(timeline.stages)}"
+            case _:
+                factor = self._factor(wish)
+                command, text = Control(at=at, action="rate", value=factor), f"rate {factor:.0%} of the profile's"
+        timeline.control(command.at, command.action, command.value)
+        await self._send(command)
+        return f"{text} ({wish.by})"
+
+    def _factor(self, wish: Wish) -> float:
+        now = self.timeline.factor
+        factor = {Action.FASTER: now * STEP, Action.SLOWER: now / STEP}.get(wish.action, wish.factor)
+        if not LEAST_TIMES <= factor <= MOST_TIMES:
+            raise SteeringError(f"the rate can be {LEAST_TIMES:g} to {MOST_TIMES:g} times the profile's, not {factor:g}")
+        return round(factor, 4)

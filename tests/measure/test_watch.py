@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simulator.measure import Histogram, Phase, Snapshot, ThresholdError, parse_threshold
+from simulator.measure.watch import Watch, Window
+
+
+def interval(
+    number: int, *latencies_us: int, phase: str = Phase.STEADY, length_s: float = 0.5, **counters: int
+) -> Snapshot:
+    """The how-manieth interval of a worker: requests with those response times."""
+    histogram = Histogram()
+    histogram.record_many(list(latencies_us))
+    return Snapshot(
+        number=number,
+        start_s=(number - 1) * length_s,
+        end_s=number * length_s,
+        phase=phase,
+        counters={
+            "requests|update|data|ok": len(latencies_us),
+            **{name.replace("_", "|"): n for name, n in counters.items()},
+        },
+        histograms={"latency_us|response|update|data|ok": histogram} if latencies_us else {},
+    )
+
+
+def judged(text: str, *intervals: Snapshot, workers: int = 1) -> Any:
+    window = Window(parse_threshold(text), workers)
+    for each in intervals:
+        for worker in range(workers):
+            window.add(worker, each)
+    return window.line()
+
+
+def test_a_threshold_over_a_window_holds_only_if_it_holds_in_every_window() -> None:
+    """Four windows of a second, whose worst one ends at 2 s."""
+    calm, busy = (1_000,) * 10, (200_000,) * 10
+    line = judged(
+        "response.update.p50 < 50ms over 1s",
+        *(interval(n, *each) for n, each in enumerate((calm, calm, busy, busy, calm), 1)),
+    )
+    assert (line.ok, line.value, line.window_at_s, line.over) == (False, "200.0 ms", 2.0, "1s")
+
+
+def test_over_the_whole_steady_phase_the_same_run_passes() -> None:
+    whole = Snapshot()
+    for number, each in enumerate(((1_000,) * 10, (1_000,) * 10, (200_000,) * 10, (1_000,) * 10), 1):
+        whole.merge_newer(interval(number, *each))
+    assert parse_threshold("response.update.p50 < 50ms").judge_snapshot(whole).ok
+
+
+def test_windows_move_over_the_steady_phase_alone() -> None:
+    slow = (900_000,)
+    line = judged(
+        "response.update.max < 1ms over 1s",
+        interval(1, *slow, phase=Phase.WARMUP), interval(2, 10), interval(3, 20), interval(4, *slow, phase=Phase.COOLDOWN),
+        interval(5, *slow, phase=Phase.DRAIN),
+    )  # fmt: skip
+    assert (line.ok, line.value) == (True, "20 µs")
+
+
+def test_a_phase_shorter_than_the_window_is_no_pass() -> None:
+    line = judged("response.update.p99 < 1s over 10s", interval(1, 10), interval(2, 10))
+    assert (line.ok, line.value) == (False, "the steady phase was shorter than one window")
+
+
+def test_shares_rates_and_counts_have_windows_as_well() -> None:
+    failed = {"requests_update_data_failed": 5}
+    intervals = [interval(1, *[1] * 95), interval(2, *[1] * 95, **failed), interval(3, *[1] * 95)]
+    assert judged("success >= 96% over 1s", *intervals).value == "97.435 %"
+    assert judged("failed == 0 over 1s", *intervals).value == "5"
+    assert judged("rate.requests_per_s > 195 over 1s", *intervals).ok is False
+
+
+def test_workers_are_put_together_by_time() -> None:
+    window = Window(parse_threshold("requests > 0 over 1s"), workers=2)
+    for number in (1, 2, 3):
+        window.add(0, interval(number, 1))
+    for number in (1, 2, 3):
+        window.add(1, interval(number, 1, 1, 1))
+    assert window.line().value == "8"  # 1 + 3 in each of two steps
+
+
+def test_a_worker_that_falls_silent_does_not_stop_the_others_windows() -> None:
+    window = Window(parse_threshold("response.update.max < 1ms over 1s"), workers=2)
+    window.add(1, interval(1, 10))
+    for number in range(1, 20):
+        window.add(0, interval(number, 5_000))
+    assert window.broken
+
+
+def test_a_long_window_is_kept_in_few_steps() -> None:
+    window = Window(parse_threshold("response.update.p99 < 1s over 60min"))
+    for number in range(1, 20_000):
+        window.add(0, interval(number, 10))
+    assert len(window._kept) == 100
+    assert len(window._open) <= 1
+    assert window.line().ok
+
+
+@given(st.lists(st.lists(st.integers(1, 60_000), max_size=3), min_size=4, max_size=30), st.integers(2, 6))
+def test_the_worst_window_is_that_of_looking_at_each(latencies: list[list[int]], steps: int) -> None:
+    text = f"response.update.p90 < 1ms over {steps * 500}ms"
+    line = judged(text, *(interval(n, *each) for n, each in enumerate(latencies, 1)))
+    windows = [list(chain.from_iterable(latencies[at : at + steps])) for at in range(len(latencies) - steps + 1)]
+    values = []
+    for each in windows:
+        histogram = Histogram()
+        histogram.record_many(each)
+        values += [histogram.percentile(90)] if each else []
+    if values:
+        assert line.value == parse_threshold(text).line(float(max(values))).value
+        assert line.ok is (max(values) < 1000)
+    else:
+        assert line.ok is False
+
+
+def test_a_window_that_fails_ends_the_run_where_it_says_so() -> None:
+    watch = Watch([parse_threshold("response.update.p99 < 1ms over 1s abort"), parse_threshold("failed < 9 over 1s")])
+    told = [watch.add(0, interval(number, 5_000)) for number in (1, 2, 3)]
+    assert [[each.name for each in broken] for broken in told] == [[], ["response.update.p99"], []]
+
+
+@pytest.mark.parametrize(
+    ("text", "after"),
+    [("failed < 3 abort", 3), ("failed <= 3 abort", 4), ("failed == 0 abort", 1), ("failed == 2 abort", 3)],
+)
+def test_a_number_that_is_too_much_ends_the_run_where_it_says_so(text: str, after: int) -> None:
+    watch = Watch([parse_threshold(text)])
+    broken = [bool(watch.add(0, interval(number, requests_update_data_failed=1))) for number in range(1, 6)]
+    assert broken.index(True) == after - 1
+    assert sum(broken) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "over", "level", "abort"),
+    [
+        ("response.p99 < 1s", "steady", "fail", False),
+        ("success >= 99%", "run", "fail", False),
+        ("success >= 99% over steady", "steady", "fail", False),
+        ("rate.achieved_per_s > 1 over run warn", "run", "warn", False),
+        ("response.p99<1s over 10s abort", "10s", "fail", True),
+        ("drops == 0 abort warn", "run", "warn", True),
+    ],
+)
+def test_what_follows_the_value(text: str, over: str, level: str, abort: bool) -> None:
+    threshold = parse_threshold(text)
+    assert (threshold.over, threshold.level, threshold.abort, threshold.text) == (over, level, abort, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("response.p99 < 1s over noon", 24, 'expected run, steady or a window of 1s to 60min, got "noon"'),
+        ("response.p99 < 1s over 100ms", 24, "a window of 1s to 60min"),
+        ("audit.lost_units == 0 over 10s", 28, '"audit.lost_units" is known for the run only'),
+        ("sessions.open_max < 9 over steady", 28, '"sessions.open_max" is known for the run only'),
+        ("response.p99 < 1s abort", 19, "abort needs a window (over 10s), or a number that may only grow"),
+        ("success > 99% abort", 15, "abort needs a window"),
+        ("requests > 5 abort", 14, "abort needs a window"),
+        ("response.p99 < 1s over", 16, 'expected a duration such as 50ms, got "1s over"'),
+    ],
+)
+def test_wrong_conditions_are_explained_where_they_are_wrong(text: str, column: int, words: str) -> None:
+    with pytest.raises(ThresholdError) as caught:
+        parse_threshold(text)
+    assert caught.value.column == column
+    assert words in str(caught.value)
