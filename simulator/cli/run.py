@@ -6,7 +6,7 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import orjson
 import typer
@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from simulator.cli.observers import LiveObserver, PatientConsole
 from simulator.config.quantities import SHARE
+from simulator.report import junit
 from simulator.report.terminal import render
 from simulator.run import run
 from simulator.run.options import Observer, RunError, Silence
@@ -34,13 +35,23 @@ def run_command(
     seed: Annotated[
         int | None, typer.Option(min=0, max=(1 << 63) - 1, help="The same seed gives the same traffic.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=MOST_WORKERS, help="Engine processes, one core each.")] = 1,
+    workers: Annotated[
+        str,
+        typer.Option(metavar="N", help="Engine processes, one core each; auto: as many as there are cores for them."),
+    ] = "1",
+    thresholds: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--threshold", metavar="EXPR", help="Besides the profile's: 'response.update.p99 < 50ms over 10s abort'."
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field: --set load.rate=100/s")
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for records, intervals and the summary.")] = None,
     summary_json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - is stdout.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view and no summary.")] = False,
+    junit_file: Annotated[Path | None, typer.Option("--junit", help="Write the judgements as JUnit XML.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view; one line at the end.")] = False,
     ledger: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Books of the CHF for the audit: /ledger of a sandbox's management API."),
@@ -59,8 +70,9 @@ def run_command(
 ) -> None:
     """Run a profile against your CHF, or against the embedded sandbox."""
     to_stdout = summary_json is not None and str(summary_json) == "-"
-    if summary_json is not None and not to_stdout:
-        _check_writable(summary_json)
+    for option, file in (("--summary-json", None if to_stdout else summary_json), ("--junit", junit_file)):
+        if file is not None:
+            _check_writable(option, file)
     if insecure:
         print("smfleet: the CHF's certificate is not checked (--insecure)", file=sys.stderr)
     console = PatientConsole(stderr=to_stdout)
@@ -71,7 +83,8 @@ def run_command(
         overrides=overrides or (),
         duration=duration,
         seed=seed,
-        workers=workers,
+        workers=_workers(workers),
+        thresholds=thresholds or (),
         out=out,
         ledger=ledger,
         ca_file=ca_file,
@@ -87,19 +100,17 @@ def run_command(
     if not quiet:
         with suppress(OSError):
             console.print(render(result.summary))
-    elif not result.passed:
-        print(f"smfleet: {result.verdict}: {'; '.join(result.why)}", file=sys.stderr)
+    else:
+        print(f"smfleet: {result.line}", file=sys.stderr)
+    if junit_file is not None:
+        _write("--junit", junit_file, junit(result.summary))
     if summary_json is not None:
         octets = orjson.dumps(result.summary, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-        try:
-            if to_stdout:
+        if to_stdout:
+            with suppress(BrokenPipeError):
                 _write_all(octets)
-            else:
-                summary_json.write_bytes(octets)
-        except BrokenPipeError:
-            pass
-        except OSError as error:
-            raise RunError(f"--summary-json {summary_json}: {error.strerror}") from None
+        else:
+            _write("--summary-json", summary_json, octets)
     raise typer.Exit(result.exit_code)
 
 
@@ -120,7 +131,22 @@ def _write_all(octets: bytes) -> None:
         left = left[os.write(1, left) :]
 
 
-def _check_writable(path: Path) -> None:
+def _workers(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise RunError(f"--workers: expected a number from 1 to {MOST_WORKERS}, or auto, got {text!r}")
+    return int(text)
+
+
+def _write(option: str, path: Path, octets: bytes) -> None:
+    try:
+        path.write_bytes(octets)
+    except OSError as error:
+        raise RunError(f"{option} {path}: {error.strerror}") from None
+
+
+def _check_writable(option: str, path: Path) -> None:
     """Fail before the run rather than after it."""
     is_new = not path.exists()
     try:
@@ -129,4 +155,4 @@ def _check_writable(path: Path) -> None:
         if is_new:
             path.unlink()
     except OSError as error:
-        raise RunError(f"--summary-json {path}: {error.strerror}") from None
+        raise RunError(f"{option} {path}: {error.strerror}") from None

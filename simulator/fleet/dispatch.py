@@ -315,7 +315,10 @@ class Dispatch:
             step = self._after_trouble(live, request, delivery, result.status, wait, now, processed=processed)
         if step is Step.GIVE_UP:
             return False
-        self._series.repeated(live, request.operation, exchange, now)
+        if status in REDIRECTS or status == 401 or step is Step.WAIT:
+            self._series.followed(live, request.operation, exchange, now)
+        else:
+            self._series.repeated(live, request.operation, exchange, now)
         self._counters[f"answers_followed|{status}"] += 1
         if step is Step.WAIT:
             self._owner.wait(live, now + wait)

@@ -23,6 +23,7 @@ from simulator.fleet.messages import Configure
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.notify_server import NotifyServer
 from simulator.fleet.tokens import Tokens
+from simulator.fleet.vitals import GarbagePauses, timer_floor_us
 from simulator.http2 import Target, client_tls, without_user
 from simulator.measure import Merge, Phase, Recorder, Snapshot
 from simulator.n40.conformance import SchemaCheck
@@ -103,6 +104,9 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._interval: asyncio.TimerHandle | None = None
         self._lag = 0
+        self._pauses = GarbagePauses()
+        self._timer_floor_us = 0.0
+        self._floor: asyncio.Task[None] | None = None
 
     def _tls(self) -> ssl.SSLContext:
         """The context for every https origin. Raises ValueError."""
@@ -191,6 +195,8 @@ class Engine:
         gc.collect()
         gc.freeze()
         gc.disable()
+        self._pauses.take()
+        self._floor = self._loop.create_task(self._measure_timer_floor(t0))
         self._interval = self._loop.call_later(INTERVAL_S, self._cut)
         if self._fleet.finished:
             self._finish()  # no session of the run is this worker's
@@ -238,6 +244,9 @@ class Engine:
         fleet.on_time(now)
         self._wake(fleet.next_deadline())
 
+    async def _measure_timer_floor(self, t0: int) -> None:
+        self._timer_floor_us = await timer_floor_us(t0)
+
     def _finish(self) -> None:
         if not self._finished.is_set():
             self._finished.set()
@@ -259,6 +268,11 @@ class Engine:
         self._connections.measure(self._count, recorder.gauge)
         self._count_growth()
         recorder.gauge("loop_lag_us", self._lag / 1000, Merge.MAX)
+        longest, whole = self._pauses.take()
+        recorder.gauge("gc_pause_us", longest, Merge.MAX)
+        recorder.gauge("timer_floor_us", self._timer_floor_us, Merge.MAX)
+        if whole:
+            counters["gc_us"] += whole
         recorder.gauge("cpu_s", time.process_time() - self._idle_cpu_s)
         self._lag = 0
         if counters or now > self._t0:
@@ -316,10 +330,13 @@ class Engine:
         self._take_interval()
         assert self._records is not None
         self._records.close()
+        self._pauses.close()
         return fleet.abandoned
 
     async def _close(self) -> None:
         """Close what is open: what is under way fails, and nobody is notified any more."""
+        if self._floor is not None:
+            self._floor.cancel()
         await self._connections.aclose()
         if self._tokens is not None:
             await self._tokens.aclose()

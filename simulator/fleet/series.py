@@ -60,6 +60,10 @@ class Series:
     def repeated(self, live: LiveSession, operation: Operation, exchange: Exchange, now: int) -> None:
         """An attempt failed and is made again: its service time counts, the operation goes on."""
         self._counters[key("retransmitted", operation, live.usage.name)] += 1
+        self.followed(live, operation, exchange, now)
+
+    def followed(self, live: LiveSession, operation: Operation, exchange: Exchange, now: int) -> None:
+        """An attempt led to another one, by a redirection for example, which repeats nothing that may have been charged."""
         if exchange.sent:
             keys = live.usage.series[operation, Outcome.FAILED]
             keys.service.append((now - exchange.sent) // 1000)

@@ -7,6 +7,7 @@ from simulator.measure.recorder import Recorder
 from simulator.measure.snapshot import Gauge, Merge, Phase, Snapshot, key
 from simulator.measure.thresholds import Threshold, VerdictLine
 from simulator.measure.totals import Totals
+from simulator.measure.watch import Watch
 
 __all__ = [
     "Gauge",
@@ -21,6 +22,7 @@ __all__ = [
     "Totals",
     "VerdictLine",
     "Vitals",
+    "Watch",
     "judge_generator",
     "key",
     "parse_threshold",

@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from simulator.measure.histogram import Histogram
 from simulator.measure.snapshot import Gauge, Phase, Snapshot
 
 _SHORTEST_JUDGED_S = 0.2
 """CPU time is counted in ticks of up to 10 ms: a share over less than this says nothing."""
+
+
+@dataclass(slots=True)
+class WorkerTotals:
+    """What one worker did, and how well it kept up; `cpu` holds its shares of one core in millionths."""
+
+    requests: int = 0
+    dropped: int = 0
+    cpu_s: float = 0.0
+    gc_us: int = 0
+    gc_pause_us: float = 0.0
+    end_s: float = 0.0
+    queue: Histogram = field(default_factory=Histogram)
+    lag: Histogram = field(default_factory=Histogram)
+    cpu: Histogram = field(default_factory=Histogram)
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Fold the next interval in."""
+        self.requests += snapshot.count("requests")
+        self.dropped += snapshot.count("arrivals", "dropped")
+        self.gc_us += snapshot.counters.get("gc_us", 0)
+        self.gc_pause_us = max(self.gc_pause_us, snapshot.gauge("gc_pause_us"))
+        self.queue.merge(snapshot.histogram("latency_us", "queue"))
+        self.cpu_s = snapshot.gauges["cpu_s"].value if "cpu_s" in snapshot.gauges else self.cpu_s
+        self.end_s = snapshot.end_s
 
 
 class Totals:
@@ -15,10 +42,8 @@ class Totals:
     def __init__(self) -> None:
         self.run = Snapshot()
         self.phases: dict[str, Snapshot] = {}
-        self.lag: dict[int, Histogram] = {}
-        """Each worker's longest event-loop lag in each interval under load, microseconds."""
-        self.cpu: dict[int, Histogram] = {}
-        """Each worker's share of one core in each interval under load, in millionths."""
+        self.by_worker: dict[int, WorkerTotals] = {}
+        """Lag and CPU share are those of the intervals under load."""
         self._latest: dict[int, Snapshot] = {}
         self._levels: dict[int, dict[str, Gauge]] = {}
         self._shares: dict[int, float] = {}
@@ -30,6 +55,7 @@ class Totals:
         if before is not None and snapshot.number <= before.number:
             raise ValueError(f"worker {worker} sent interval {snapshot.number} after {before.number}")
         self._note_health(worker, snapshot)
+        self.by_worker[worker].add(snapshot)
         self._latest[worker] = snapshot
         self._levels.setdefault(worker, {}).update(snapshot.gauges)
         self.run.merge_newer(snapshot)
@@ -39,14 +65,15 @@ class Totals:
             self._peaks[name] = max(gauge.high, self._peaks.get(name, gauge.high))
 
     def _note_health(self, worker: int, snapshot: Snapshot) -> None:
+        known = self.by_worker.setdefault(worker, WorkerTotals())
         if snapshot.phase == Phase.DRAIN:
             return
         if "loop_lag_us" in snapshot.gauges:
-            self.lag.setdefault(worker, Histogram()).record(round(snapshot.gauge("loop_lag_us")))
+            known.lag.record(round(snapshot.gauge("loop_lag_us")))
         before = self._levels.get(worker, {}).get("cpu_s")
         if before is not None and "cpu_s" in snapshot.gauges and snapshot.seconds >= _SHORTEST_JUDGED_S:
             self._shares[worker] = share = (snapshot.gauge("cpu_s") - before.value) / snapshot.seconds
-            self.cpu.setdefault(worker, Histogram()).record(round(share * 1e6))
+            known.cpu.record(round(share * 1e6))
 
     def _merged_levels(self) -> dict[str, Gauge]:
         merged: dict[str, Gauge] = {}
@@ -93,13 +120,13 @@ class Totals:
         return self._peaks.get(name, 0.0)
 
     def steady(self) -> Snapshot:
-        """Everything from the time in which load was offered steadily: without warm-up and drain.
+        """Everything from the time in which load was offered steadily: without warm-up, cool-down and drain.
 
         A run that did not outlive its warm-up has nothing better than that.
         """
-        load = self.phases.get(Phase.STEADY)
-        if load is not None and load.seconds > 0:
-            return load
+        steady = self.phases.get(Phase.STEADY)
+        if steady is not None and steady.seconds > 0:
+            return steady
         merged = Snapshot()
         for phase, snapshot in self.phases.items():
             if phase != Phase.DRAIN:

@@ -15,7 +15,7 @@ class RunFacts:
     are what a reader of the figures has to know ("the CHF's certificate was not checked"), `could_not_run` why the
     run did not happen as asked, if so. `targets` are the CHFs in order of priority, the first of them being `target`. `events` is
     what happened to them and when: `{"at_s": 12.5, "text": "CHF 1 (http://chf1:80) is down: …"}`. `promises_broken` is what the
-    CHF itself saw of what it must not do, by name.
+    CHF itself saw of what it must not do, by name. `lost_workers` are the engines that did not live to the end.
     """
 
     profile: str
@@ -37,3 +37,4 @@ class RunFacts:
     events: tuple[dict[str, object], ...] = ()
     could_not_run: str = ""
     promises_broken: Mapping[str, int] = field(default_factory=dict)
+    lost_workers: tuple[int, ...] = ()

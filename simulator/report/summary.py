@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from simulator.audit import Audit
 from simulator.measure import (
@@ -33,9 +33,16 @@ _FACTS: Final = (
 
 
 def build_summary(
-    totals: Totals, facts: RunFacts, audit: Audit | None, thresholds: Sequence[str | Threshold] = ()
+    totals: Totals,
+    facts: RunFacts,
+    audit: Audit | None,
+    thresholds: Sequence[str | Threshold] = (),
+    windows: Mapping[str, VerdictLine] | None = None,
 ) -> Json:
     """The summary of a run, JSON-able; latencies in microseconds, None where nothing was measured.
+
+    Counts are those of the whole run, rates and latencies those of its steady phase (of an operation that happened at other times
+    only: of those). `windows` are the judgements that a `Watch` has made, by the thresholds' texts.
 
     A promise that the CHF breaks fails the run, unless a threshold says how often it may. Raises ThresholdError for a
     threshold that cannot be read.
@@ -47,8 +54,12 @@ def build_summary(
     summary["audit"] = audit.to_summary() if audit else None
     health = judge_generator(_vitals(totals))
     summary["generator"] = _generator(totals, health)
-    lines = [threshold.judge(summary) for threshold in judged]
-    summary["thresholds"] = [_line(line) for line in lines]
+    summary["engines"] = _engines(totals, facts)
+    lines = [_judged(threshold, summary, totals, windows or {}) for threshold in judged]
+    summary["thresholds"] = [asdict(line) for line in lines]
+    summary["warnings"] = [
+        f"threshold {line.text}: {line.value}" for line in lines if line.ok is False and line.level == "warn"
+    ]
     everything = summary["all"]
     nothing_worked = everything["requests"] > 0 and everything["failed"] == everything["requests"]
     verdict = give_verdict(
@@ -62,6 +73,14 @@ def build_summary(
     return summary | {"verdict": verdict.word, "exit_code": verdict.exit_code, "why": list(verdict.why)}
 
 
+def _judged(threshold: Threshold, summary: Json, totals: Totals, windows: Mapping[str, VerdictLine]) -> VerdictLine:
+    if threshold.window_s:
+        return windows.get(threshold.text) or threshold.line(None)
+    if threshold.as_summarised:
+        return threshold.judge(summary)
+    return threshold.judge_snapshot(totals.run if threshold.over == "run" else totals.steady())
+
+
 def _facts(facts: RunFacts) -> Json:
     known = asdict(facts)
     return {name: known[name] for name in _FACTS} | {"notes": list(facts.notes), "events": list(facts.events)}
@@ -72,7 +91,7 @@ def _measured(totals: Totals) -> Json:
     return {
         "operations": {operation: _operation(run, steady, operation) for operation in OPERATIONS},
         "all": _operation(run, steady, None),
-        "usages": {usage: _usage(run, usage) for usage in _usages(run)},
+        "usages": {usage: _usage(run, steady, usage) for usage in _usages(run)},
         "sessions": _sessions(totals),
         "arrivals": {
             "intended": run.count("arrivals", "intended"),
@@ -97,7 +116,7 @@ def _measured(totals: Totals) -> Json:
         "conformance": {"checked": run.count("conformance", "checked"), "deviations": run.counts_by("deviations", 0)},
         "answers_followed": run.counts_by("answers_followed", 0),
         "connections": _connections(totals),
-        "phases_s": {str(phase): round(totals.phases[phase].seconds, 3) for phase in Phase if phase in totals.phases},
+        "phases": {str(phase): _phase(totals.phases[phase]) for phase in Phase if phase in totals.phases},
     }
 
 
@@ -116,7 +135,24 @@ def _operation(run: Snapshot, steady: Snapshot, operation: str | None) -> Json:
         "failed": by_outcome.get("failed", 0),
         "retransmitted": run.count("retransmitted", operation),
         "per_s": _per_second(steady, steady.count("requests", operation)),
-        "latency_us": {kind: _latency(run.histogram("latency_us", kind, operation)) for kind in LATENCIES},
+        "latency_us": {kind: _latency(_histogram(run, steady, kind, operation)) for kind in LATENCIES},
+    }
+
+
+def _histogram(run: Snapshot, steady: Snapshot, kind: str, *labels: str | None) -> Histogram:
+    """Of the steady phase; of what happened at other times only, of the run."""
+    histogram = steady.histogram("latency_us", kind, *labels)
+    return histogram if histogram.count else run.histogram("latency_us", kind, *labels)
+
+
+def _phase(phase: Snapshot) -> Json:
+    requests, failed = phase.count("requests"), phase.count("requests", None, None, "failed")
+    return {
+        "seconds": round(phase.seconds, 3),
+        "requests": requests,
+        "failed": failed,
+        "per_s": _per_second(phase, requests),
+        "response_us": _latency(phase.histogram("latency_us", "response")),
     }
 
 
@@ -132,7 +168,7 @@ def _usages(run: Snapshot) -> list[str]:
     return sorted({*run.counts_by("requests", 1), *run.counts_by("sessions", 1)})
 
 
-def _usage(run: Snapshot, usage: str) -> Json:
+def _usage(run: Snapshot, steady: Snapshot, usage: str) -> Json:
     by_outcome = run.counts_by("requests", 2, None, usage)
     return {
         "started": run.count("sessions", "started", usage),
@@ -141,7 +177,7 @@ def _usage(run: Snapshot, usage: str) -> Json:
         "requests": run.count("requests", None, usage),
         "denied_requests": by_outcome.get("denied", 0),
         "failed_requests": by_outcome.get("failed", 0),
-        "response_us": _latency(run.histogram("latency_us", "response", None, usage)),
+        "response_us": _latency(_histogram(run, steady, "response", None, usage)),
     }
 
 
@@ -191,9 +227,9 @@ def _vitals(totals: Totals) -> Vitals:
     run = totals.run
     queue, response = run.histogram("latency_us", "queue"), run.histogram("latency_us", "response")
     return Vitals(
-        intervals=max((each.count for each in totals.cpu.values()), default=0),
-        cpu_share=(_busiest(totals.cpu) or 0) / 1e6,
-        loop_lag_us=_busiest(totals.lag) or 0,
+        intervals=max((each.cpu.count for each in totals.by_worker.values()), default=0),
+        cpu_share=(_busiest(totals, "cpu") or 0) / 1e6,
+        loop_lag_us=_busiest(totals, "lag") or 0,
         queue_p50_us=queue.percentile(50),
         queue_p99_us=queue.percentile(99),
         response_p50_us=response.percentile(50),
@@ -209,28 +245,50 @@ def _vitals(totals: Totals) -> Vitals:
 
 def _generator(totals: Totals, health: Health) -> Json:
     cpu_s = totals.gauge("cpu_s")
+    workers = totals.by_worker.values()
     requests = totals.run.count("requests") + totals.run.count("retransmitted")
-    share = _busiest(totals.cpu)
+    share = _busiest(totals, "cpu")
     return {
         "cpu_s": round(cpu_s, 3),
         "requests_per_cpu_s": round(requests / cpu_s, 1) if cpu_s else None,
         "cpu_share": None if share is None else round(share / 1e6, 4),
-        "loop_lag_us": max((each.max_us for each in totals.lag.values()), default=None),
-        "loop_lag_usual_us": _busiest(totals.lag),
+        "loop_lag_us": max((each.lag.max_us for each in workers if each.lag.count), default=None),
+        "loop_lag_usual_us": _busiest(totals, "lag"),
+        "gc_pause_us": max((each.gc_pause_us for each in workers), default=None),
+        "gc_us": totals.run.count("gc_us"),
+        "timer_floor_us": totals.peak("timer_floor_us") or None,
         "limited": health.limited,
         "reasons": list(health.reasons),
         "notes": list(health.notes),
     }
 
 
-def _busiest(by_worker: Mapping[int, Histogram]) -> float | None:
+def _engines(totals: Totals, facts: RunFacts) -> list[Json]:
+    """Each engine by itself; `lost`: it did not live to the end."""
+    return [
+        {
+            "worker": number,
+            "lost": number in facts.lost_workers,
+            "requests": worker.requests,
+            "dropped": worker.dropped,
+            "cpu_s": round(worker.cpu_s, 3),
+            "requests_per_cpu_s": round(worker.requests / worker.cpu_s, 1) if worker.cpu_s else None,
+            "cpu_share": round(worker.cpu.percentile(50) / 1e6, 4) if worker.cpu.count else None,
+            "loop_lag_usual_us": worker.lag.percentile(50) if worker.lag.count else None,
+            "loop_lag_us": worker.lag.max_us if worker.lag.count else None,
+            "gc_pause_us": round(worker.gc_pause_us),
+            "queue_p99_us": worker.queue.percentile(99) if worker.queue.count else None,
+            "until_s": round(worker.end_s, 3),
+        }
+        for number, worker in sorted(totals.by_worker.items())
+    ]
+
+
+def _busiest(totals: Totals, name: Literal["cpu", "lag"]) -> float | None:
     """The usual interval of the worker that has it worst: the median over its intervals; None where nothing was measured."""
-    return max((each.percentile(50) for each in by_worker.values()), default=None)
+    histograms: list[Histogram] = [getattr(each, name) for each in totals.by_worker.values()]
+    return max((each.percentile(50) for each in histograms if each.count), default=None)
 
 
 def _per_second(steady: Snapshot, count: int) -> float:
     return round(count / steady.seconds, 3) if steady.seconds > 0 else 0.0
-
-
-def _line(line: VerdictLine) -> Json:
-    return {"ok": line.ok, "text": line.text, "value": line.value}

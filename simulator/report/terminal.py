@@ -48,6 +48,7 @@ class _Page:
         yield from _operations(summary, console, options)
         yield from _usages(summary["usages"])
         yield from below(_facts(summary))
+        yield from _engines(summary["engines"])
         yield from audit_page(summary["audit"])
         yield from _thresholds(summary["thresholds"])
         yield from _verdict(summary)
@@ -241,9 +242,37 @@ def _generator(generator: Json) -> Text:
     if generator["loop_lag_us"] is not None:
         usual, worst = words.latency(generator["loop_lag_usual_us"]), words.latency(generator["loop_lag_us"])
         text.append(f"; its loop up to {usual} late in the usual interval, {worst} at worst")
+    if generator["timer_floor_us"]:
+        text.append(f"; its timers {words.latency(generator['timer_floor_us'])} late when idle")
     if not generator["limited"]:
         text.append("; not the limit", style="green")
     return text
+
+
+_ENGINE_HEADINGS: Final = (
+    "requests", "drops", "of a\ncore", "loop lag\nusual", "\nworst", "GC\nworst", "queue\np99", "req per\nCPU-s",
+)  # fmt: skip
+
+
+def _engines(engines: list[Json]) -> Iterator[RenderableType]:
+    """Each engine by itself, where there are several."""
+    if len(engines) < 2:
+        return
+    table = columns("engine", *_ENGINE_HEADINGS)
+    for engine in engines:
+        share, rate = engine["cpu_share"], engine["requests_per_cpu_s"]
+        delays = (engine[name] for name in ("loop_lag_usual_us", "loop_lag_us", "gc_pause_us", "queue_p99_us"))
+        table.add_row(
+            str(engine["worker"]),
+            words.count(engine["requests"]),
+            _flagged(engine["dropped"], "yellow"),
+            "–" if share is None else f"{share:.0%}",
+            *("–" if delay is None else words.latency(delay) for delay in delays),
+            "–" if rate is None else words.count(round(rate)),
+        )
+        if engine["lost"]:
+            table.add_row(Text(f"  lost after {words.seconds(engine['until_s'])}", "bold red"))
+    yield from below(table)
 
 
 # -- judgements -------------------------------------------------------------------------------------------------------
@@ -255,9 +284,18 @@ def _thresholds(lines: list[Json]) -> Iterator[RenderableType]:
     grid = Table.grid(padding=(0, 2))
     for line in lines:
         word, style = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("open", "yellow")}[line["ok"]]
-        grid.add_row(Text(word, style), Text(line["text"]), Text(line["value"], "dim" if line["ok"] else style))
+        if line["ok"] is False and line["level"] == "warn":
+            word, style = "warn", "yellow"
+        grid.add_row(Text(word, style), Text(line["text"]), Text(_measured(line), "dim" if line["ok"] else style))
     yield from below(Text("thresholds", "bold"))
     yield grid
+
+
+def _measured(line: Json) -> str:
+    """What was measured, and where that was the worst window."""
+    if line["window_at_s"] is None:
+        return str(line["value"])
+    return f"{line['value']} in the {line['over']} to {words.seconds(line['window_at_s'])}"
 
 
 def _verdict(summary: Json) -> Iterator[RenderableType]:

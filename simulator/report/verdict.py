@@ -73,4 +73,4 @@ def _broken(promises: Mapping[str, int]) -> list[str]:
 
 
 def _threshold_failures(thresholds: Sequence[VerdictLine]) -> list[str]:
-    return [f"threshold {line.text}: {line.value}" for line in thresholds if line.ok is False]
+    return [f"threshold {line.text}: {line.value}" for line in thresholds if line.ok is False and line.level == "fail"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from simulator.config import Profile
@@ -18,7 +18,8 @@ def run(
     overrides: Sequence[str] = (),
     duration: str | float | None = None,
     seed: int | None = None,
-    workers: int = 1,
+    workers: int | Literal["auto"] = 1,
+    thresholds: Sequence[str] = (),
     out: str | Path | None = None,
     ledger: str | None = None,
     ca_file: str | Path | None = None,
@@ -36,7 +37,9 @@ def run(
     `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and `duration` is one of
     them (neither changes a checked profile). `target` is the API root of the CHF (`http://host:port` speaks HTTP/2 with prior
     knowledge, `https://` negotiates it), or those of several in order of priority; without one the embedded sandbox is charged.
-    `conformance` (0 to 1) is the share of answers that is checked against the book, and by your OpenAPI files in `openapi`.
+    `workers` is how many engine processes share the load, "auto" as many as there are cores for them; `thresholds` come on top of
+    the profile's. `conformance` (0 to 1) is the share of answers that is checked against the book, and by your OpenAPI files in
+    `openapi`.
     Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where the run cannot be done;
     both messages are for people.
     """
@@ -44,6 +47,7 @@ def run(
 
     from simulator.config import Profile, load_profile  # noqa: PLC0415
     from simulator.run.conductor import conduct  # noqa: PLC0415
+    from simulator.run.limits import auto_workers  # noqa: PLC0415
     from simulator.run.options import RunOptions, Silence  # noqa: PLC0415
 
     if duration is not None:
@@ -54,7 +58,8 @@ def run(
         targets=[target] if isinstance(target, str) else list(target or ()),
         ledger=ledger,
         seed=seed,
-        workers=workers,
+        workers=auto_workers(sandbox=not target) if workers == "auto" else workers,
+        thresholds=thresholds,
         out=None if out is None else Path(out),
         codec=codec,
         conformance=conformance,

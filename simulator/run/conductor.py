@@ -9,7 +9,7 @@ import signal
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,10 +26,11 @@ from simulator.config.profile import FILL_PER_S
 from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
 from simulator.http2 import without_user
-from simulator.measure import Snapshot, ThresholdError, Totals, parse_threshold
+from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
 from simulator.report import RunFacts, build_summary
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
 from simulator.run.engines import EngineError, EngineProcess, engine_process
+from simulator.run.limits import check_limits
 from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
 from simulator.version import __version__
 
@@ -48,15 +49,26 @@ GRACE_S = 10.0
 
 async def conduct(options: RunOptions) -> Result:
     """Run. Raises RunError where it cannot be done as asked."""
-    for text in options.profile.thresholds:
-        try:
-            parse_threshold(text)
-        except ThresholdError as error:
-            raise RunError(f"profile {options.profile.name}: thresholds: {error}") from None
+    thresholds = read_thresholds(options)
     if options.openapi is not None:
         load_schemas(options.openapi)  # the engines do so again; what is wrong with them is said now
     with _folder(options) as folder:
-        return await Conductor(options, folder).run()
+        return await Conductor(options, folder, thresholds).run()
+
+
+def read_thresholds(options: RunOptions) -> list[Threshold]:
+    """The profile's, and those that were given besides. Raises RunError."""
+    read = []
+    for source, texts in (
+        (f"profile {options.profile.name}", options.profile.thresholds),
+        ("--threshold", options.thresholds),
+    ):
+        for text in texts:
+            try:
+                read.append(parse_threshold(text))
+            except ThresholdError as error:
+                raise RunError(f"{source}: {error}") from None
+    return read
 
 
 @contextmanager
@@ -81,8 +93,10 @@ def _folder(options: RunOptions) -> Iterator[Path]:
 class Conductor:
     """Holds what is known about one run while it goes."""
 
-    def __init__(self, options: RunOptions, folder: Path) -> None:
+    def __init__(self, options: RunOptions, folder: Path, thresholds: Sequence[Threshold]) -> None:
         self._options = options
+        self._thresholds = thresholds
+        self._watch = Watch(thresholds, options.workers)
         self._profile = options.profile
         self._folder = folder
         self._seed = options.profile.seed if options.seed is None else options.seed
@@ -128,6 +142,7 @@ class Conductor:
     async def _run(self) -> Result:
         async with AsyncExitStack() as stack:
             targets = await self._prepare_targets(stack)
+            check_limits(self._profile, self._options.workers, len(targets))
             records = [self._folder / f"records-{worker}.ndjson" for worker in range(self._options.workers)]
             for worker in range(self._options.workers):
                 self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder)))
@@ -142,8 +157,9 @@ class Conductor:
             events=tuple(self._events),
             interrupted=self._interrupted,
             could_not_run="; ".join(self._failures),
+            lost_workers=tuple(engine.worker for engine in self._engines if engine.given_up),
         )
-        summary = build_summary(self._totals, facts, audit, self._profile.thresholds)
+        summary = build_summary(self._totals, facts, audit, self._thresholds, self._watch.lines())
         if self._options.out is not None:
             try:
                 (self._folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
@@ -350,7 +366,10 @@ class Conductor:
     def _on_report(self, engine: EngineProcess, report: messages.Message, failure: list[Exception]) -> None:
         match report:
             case messages.SnapshotReport():
-                self._totals.add(engine.worker, Snapshot.from_wire(report.snapshot))
+                snapshot = Snapshot.from_wire(report.snapshot)
+                self._totals.add(engine.worker, snapshot)
+                for threshold in self._watch.add(engine.worker, snapshot):
+                    self._abort(threshold)
             case messages.Ready():
                 engine.ready = True
             case messages.Event(name="finished"):
@@ -365,6 +384,18 @@ class Conductor:
                 pass
         self._note_progress(failed=bool(failure))
 
+    def _abort(self, threshold: Threshold) -> None:
+        """It cannot hold any more, and says that the load is then over."""
+        text = f"threshold {threshold.text}: cannot hold any more; releasing what is open"
+        self._remember(time.monotonic(), text)
+        self._load_over.set()
+
+    def _remember(self, moment: float, text: str) -> None:
+        """Something happened: say it, and keep it for the summary."""
+        self._options.observer.note(text)
+        if len(self._events) < MOST_EVENTS:
+            self._events.append({"at_s": round(moment - self._t0_s, 3), "text": text})
+
     def _note_event(self, event: messages.Event) -> None:
         """Every engine sees for itself; what was the last that another one said is not said again within a second.
 
@@ -376,9 +407,7 @@ class Conductor:
         said, before = self._said.get(subject, ("", 0.0))
         if what != said or moment - before >= LEAST_BETWEEN_NOTES_S:
             self._said[subject] = (what, moment)
-            self._options.observer.note(text)
-            if len(self._events) < MOST_EVENTS:
-                self._events.append({"at_s": round(moment - self._t0_s, 3), "text": text})
+            self._remember(moment, text)
 
     def _note_progress(self, *, failed: bool = False) -> None:
         if failed or all(engine.ready for engine in self._engines):

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from simulator.config import Profile
 from simulator.measure import Totals
-from simulator.report import RunFacts
+from simulator.report import RunFacts, one_line
 
 
 class RunError(Exception):
@@ -58,13 +58,14 @@ class RunOptions:
 
     `targets` are the API roots of the CHFs in order of priority, none for the embedded sandbox. `ledger` is where the books of a
     foreign CHF can be read: the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind, None
-    for nothing. `conformance` is the share (0 to 1) of answers that is checked against the book,
-    and against the OpenAPI files in the folder `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
+    for nothing. `thresholds` come on top of the profile's. `conformance` is the share (0 to 1) of answers that is checked against
+    the book, and against the OpenAPI files in the folder `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
     """
 
     profile: Profile
     targets: Sequence[str] = ()
     ledger: str | None = None
+    thresholds: Sequence[str] = ()
     seed: int | None = None
     workers: int = 1
     out: Path | None = None
@@ -99,6 +100,11 @@ class Result:
     def passed(self) -> bool:
         """Whether thresholds and audit hold, and the generator was not the limit."""
         return self.exit_code == 0
+
+    @property
+    def line(self) -> str:
+        """Return the run in one line, for a log."""
+        return one_line(self.summary)
 
     @property
     def why(self) -> Sequence[str]:

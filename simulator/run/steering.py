@@ -126,5 +126,7 @@ class Steering:
         now = self.timeline.factor
         factor = {Action.FASTER: now * STEP, Action.SLOWER: now / STEP}.get(wish.action, wish.factor)
         if not LEAST_TIMES <= factor <= MOST_TIMES:
-            raise SteeringError(f"the rate can be {LEAST_TIMES:g} to {MOST_TIMES:g} times the profile's, not {factor:g}")
+            raise SteeringError(
+                f"the rate can be {LEAST_TIMES:g} to {MOST_TIMES:g} times the profile's, not {factor:g}"
+            )
         return round(factor, 4)

@@ -29,7 +29,7 @@ def shown(totals: Totals, elapsed_s: float = 12.2, width: int = 100) -> str:
 
 def test_the_page_shows_the_last_interval_and_the_whole_run() -> None:
     text = shown(under_load())
-    assert "demo  load  12.2 s, 17.8 s left" in text
+    assert "demo  steady  12.2 s, 17.8 s left" in text
     assert "325/s offered, 325/s achieved" in text
     assert "2,098 open" in text
     update = next(line.split() for line in text.splitlines() if line.startswith("update"))
@@ -95,7 +95,7 @@ def test_before_the_first_interval_it_says_so() -> None:
 
 def test_a_log_gets_one_line_with_the_same_figures() -> None:
     line = live_line(FACTS, under_load(failing=4, dropped=40), 12.2)
-    assert line.startswith("12 s load, 325/s offered, 285/s achieved, 2,098 sessions open, 2,570 req/s, success 99.")
+    assert line.startswith("12 s steady, 325/s offered, 285/s achieved, 2,098 sessions open, 2,570 req/s, success 99.")
     assert line.endswith("192 failed, 480 dropped, 17.8 s left")
     assert "\n" not in line
 
@@ -110,7 +110,7 @@ def test_without_a_terminal_a_line_comes_every_five_seconds() -> None:
         for tenth in range(121):
             view.update(1 + tenth * SECOND // 10)
     lines = out.getvalue().splitlines()
-    assert [line.split(" load")[0] for line in lines] == ["0 s", "5 s", "10 s"]
+    assert [line.split(" steady")[0] for line in lines] == ["0 s", "5 s", "10 s"]
     assert "\x1b" not in out.getvalue()
 
 

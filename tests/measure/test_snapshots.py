@@ -176,9 +176,9 @@ def test_health_is_noted_per_worker_and_interval_under_load() -> None:
     ):
         levels = {"cpu_s": Gauge(cpu_s, cpu_s, Merge.SUM), "loop_lag_us": Gauge(number * 100, 0, Merge.MAX)}
         totals.add(0, Snapshot(number=number, start_s=number - 1, end_s=number, phase=phase, gauges=levels))
-    assert list(totals.cpu) == list(totals.lag) == [0]
-    assert (totals.cpu[0].count, totals.cpu[0].max_us) == (2, 950_000)
-    assert (totals.lag[0].count, totals.lag[0].max_us) == (3, 300)
+    [worker] = totals.by_worker.values()
+    assert (worker.cpu.count, worker.cpu.max_us) == (2, 950_000)
+    assert (worker.lag.count, worker.lag.max_us) == (3, 300)
 
 
 def test_totals_do_not_share_histograms_with_the_snapshots() -> None:

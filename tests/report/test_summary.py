@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from simulator.measure import Merge, Recorder, Totals
+from simulator.measure import Merge, Phase, Recorder, Totals
 from simulator.report import build_summary
-from tests.report.examples import FACTS, audit, totals
+from tests.report.examples import FACTS, SECOND, audit, interval, totals
 
 
 def test_the_summary_holds_what_was_promised() -> None:
@@ -45,7 +45,7 @@ def test_figures_are_those_that_were_recorded() -> None:
 def test_rates_are_those_of_the_time_in_which_load_was_offered() -> None:
     summary = build_summary(totals(dropped=25), FACTS, audit())
     assert summary["rate"] == {"offered_per_s": 325.0, "achieved_per_s": 300.0, "requests_per_s": 2_570.0}
-    assert summary["phases_s"] == {"steady": 30.0, "drain": 3.0}
+    assert {name: phase["seconds"] for name, phase in summary["phases"].items()} == {"steady": 30.0, "drain": 3.0}
     assert summary["arrivals"]["dropped_by_reason"] == {"limit": 750}
 
 
@@ -91,9 +91,57 @@ def test_an_audit_without_books_does_not_fail_a_run() -> None:
     summary = build_summary(totals(), FACTS, audit(unverifiable="no ledger"), ["audit.lost_units == 0"])
     assert summary["verdict"] == "pass"
     assert summary["audit"]["balanced"] is None
-    assert summary["thresholds"] == [
-        {"ok": None, "text": "audit.lost_units == 0", "value": "not verified against the CHF's books"}
-    ]
+    [line] = summary["thresholds"]
+    assert (line["ok"], line["value"]) == (None, "not verified against the CHF's books")
+
+
+def latency(folded: Totals, operation: str, text: str) -> tuple[bool | None, str]:
+    summary = build_summary(folded, FACTS, None, [f"response.{operation}.max < 10ms {text}"])
+    return summary["thresholds"][0]["ok"], summary["verdict"]
+
+
+def test_latencies_are_those_of_the_steady_phase_and_counts_those_of_the_run() -> None:
+    folded = Totals()
+    recorder = Recorder(t0=0)
+    for second, (phase, slow) in enumerate([("warmup", 50), ("steady", 1), ("cooldown", 60), ("drain", 70)], start=1):
+        recorder.phase = phase
+        interval(recorder, second, draining=phase == "drain", slow=slow)
+        folded.add(0, recorder.cut(second * SECOND))
+    summary = build_summary(folded, FACTS, None)
+    assert summary["operations"]["update"]["requests"] == 3 * 2_000
+    assert summary["operations"]["update"]["latency_us"]["response"]["count"] == 2_000
+    assert summary["operations"]["update"]["per_s"] == 2_000
+    assert [*summary["phases"]] == ["warmup", "steady", "cooldown", "drain"]
+    assert summary["phases"]["warmup"]["response_us"]["p50"] > 10 * summary["phases"]["steady"]["response_us"]["p50"]
+    assert latency(folded, "update", "") == (True, "pass")
+    assert latency(folded, "update", "over run") == (False, "fail")
+    assert latency(folded, "update", "over run warn") == (False, "pass")
+
+
+def test_what_happens_in_the_drain_alone_has_latencies_too() -> None:
+    folded = Totals()
+    recorder = Recorder(t0=0)
+    recorder.counters["requests|create|a|ok"] += 1
+    recorder.samples("latency_us|response|create|a|ok").append(10)
+    folded.add(0, recorder.cut(SECOND))
+    recorder.phase = Phase.DRAIN
+    recorder.counters["requests|release|a|ok"] += 1
+    recorder.samples("latency_us|response|release|a|ok").append(20)
+    folded.add(0, recorder.cut(2 * SECOND))
+    assert build_summary(folded, FACTS, None)["operations"]["release"]["latency_us"]["response"]["max"] == 20
+
+
+def test_a_warning_is_told_and_fails_nothing() -> None:
+    summary = build_summary(totals(), FACTS, audit(), ["response.update.p99 < 1ms warn", "success > 99%"])
+    assert (summary["verdict"], summary["warnings"]) == ("pass", ["threshold response.update.p99 < 1ms warn: 7.2 ms"])
+
+
+def test_each_engine_is_told_by_itself() -> None:
+    folded = totals(workers=2, cpu=0.5)
+    summary = build_summary(folded, replace(FACTS, lost_workers=(1,)), None)
+    first, second = summary["engines"]
+    assert (first["worker"], first["requests"], first["lost"]) == (0, summary["all"]["requests"] // 2, False)
+    assert (second["worker"], second["cpu_share"], second["lost"]) == (1, 0.5, True)
 
 
 def test_the_busiest_engine_is_judged_and_not_the_average_one() -> None:

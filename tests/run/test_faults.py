@@ -252,6 +252,7 @@ async def test_an_engine_that_dies_is_noticed_and_named() -> None:
         tasks.start_soon(kill)
         began = time.monotonic()
         result = await conducted(steady(load={"duration": "30s"}), targets=[url(server)], observer=follower)
+    assert [engine["lost"] for engine in result.summary["engines"]].count(True) == 1
     assert time.monotonic() - began < 10, "nobody waits for the rest of the load"
     assert (result.verdict, result.exit_code) == ("could not run", 2)
     assert "worker 0 died" in result.why[0]

@@ -106,6 +106,7 @@ async def test_tokens_are_fetched_renewed_early_and_renewed_when_they_are_revoke
     assert figures["renewed"] >= 4  # twice by their lifetime, once after the revocation, for each of two functions
     assert figures["requested"] < 60, "a revocation makes each network function ask once, not each request"
     assert result.summary["answers_followed"]["401"] > 0
+    assert result.summary["all"]["retransmitted"] == 0
     assert "open sesame" not in str(result.summary)
 
 

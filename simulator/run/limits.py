@@ -1,0 +1,69 @@
+"""What the machine allows: cores for engines, file descriptors and ports for their connections. Checked before the start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from simulator.config import Profile
+from simulator.run.options import RunError
+
+with suppress(ImportError):  # not on every platform
+    import resource
+
+SPARE_DESCRIPTORS: Final = 64
+"""Of an engine, besides its connections: pipes, records, the loop, tokens, notifications."""
+PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+PORTS_LEFT: Final = 0.8
+"""The share of the ports that may be used: closed connections hold theirs for a minute."""
+
+
+def auto_workers(*, sandbox: bool) -> int:
+    """As many engines as this process may use cores, one of which is the embedded sandbox's."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - sandbox)
+
+
+def connections_of_an_engine(profile: Profile, targets: int) -> int:
+    """How many connections one engine opens."""
+    functions = sum(function.count for function in profile.network_functions.values())
+    return functions * profile.connections.per_network_function * max(1, targets)
+
+
+def check_limits(profile: Profile, workers: int, targets: int) -> None:
+    """Raise the limit of file descriptors where that is allowed. Raises RunError where the machine does not allow enough."""
+    connections = connections_of_an_engine(profile, targets)
+    _check_descriptors(connections + SPARE_DESCRIPTORS)
+    _check_ports(connections // max(1, targets) * workers)
+
+
+def _check_descriptors(needed: int) -> None:
+    if "resource" not in sys.modules:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise RunError(
+            f"an engine needs {needed:,} file descriptors, and the limit is {hard:,}: raise it (ulimit -n {needed}), use fewer "
+            "connections (connections.per_network_function), or fewer network functions"
+        )
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def _check_ports(needed: int) -> None:
+    """All connections to one CHF leave from one address, each from a port of its own."""
+    try:
+        first, last = map(int, PORT_RANGE.read_text().split())
+    except (OSError, ValueError):
+        return
+    available = int((last - first + 1) * PORTS_LEFT)
+    if needed > available:
+        raise RunError(
+            f"{needed:,} connections to one CHF need as many local ports, and about {available:,} can be used "
+            f"(net.ipv4.ip_local_port_range is {first} to {last}): widen it, or use fewer connections"
+        )
