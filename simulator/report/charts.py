@@ -1,0 +1,199 @@
+"""What the charts of a report show, as JSON: columns over time, percentile curves, and the heat of latencies."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from simulator.measure import Histogram, Snapshot
+from simulator.measure.figures import LATENCIES, OPERATIONS
+from simulator.measure.histogram import middle_of
+from simulator.report.run_folder import RunRecord
+from simulator.report.series import ALL, Point, Series
+
+Json = dict[str, Any]
+Column = list[float | None]
+
+RANKS: Final = {"p50": 50.0, "p90": 90.0, "p99": 99.0, "max": 100.0}
+MOST_LINES: Final = 8
+"""Of codes and causes in one chart; the rest is shown as one."""
+HEAT_ROWS_PER_DECADE: Final = 10
+CURVE: Final = [0.0, *(nines / 20 for nines in range(1, 101))]
+"""How many nines: 0 is the minimum, 1 is 90 %, 2 is 99 %, 5 is 99.999 %."""
+UNIT_WORDS: Final = {
+    "totalVolume": "octets per second", "time": "charged seconds per second", "serviceSpecificUnits": "units per second",
+}  # fmt: skip
+
+
+def chart_data(record: RunRecord) -> Json:
+    """Everything that is drawn. Times in seconds after the start, latencies in milliseconds."""
+    series = record.series
+    points = list(series)
+    rates = _Rates(points, series.step_s)
+    return {
+        "t": [round(end, 3) for end in series.ends_s],
+        "step_s": series.step_s,
+        "phases": series.spans(),
+        "events": [{"at_s": event["at_s"], "text": str(event["text"])} for event in record.events],
+        "rate": {
+            "offered": rates.of("arrivals", "intended"),
+            "achieved": rates.of("arrivals", "started"),
+            "dropped": rates.of("arrivals", "dropped"),
+            "target": [point.level("offered_rate") for point in points],
+        },
+        "requests": {
+            operation: rates.of("requests", operation)
+            for operation in OPERATIONS
+            if _happened(points, "requests", operation)
+        },
+        "latency": {kind: _latencies(points, kind) for kind in LATENCIES},
+        "percentiles": {kind: _curves(record.totals.steady(), kind) for kind in LATENCIES},
+        "heat": _heat(points),
+        "codes": rates.by_name("result_codes") | rates.by_name("causes", prefix="cause "),
+        "sessions": {
+            "open": [point.level("sessions_open") for point in points],
+            **{name: rates.of("sessions", name) for name in ("started", "completed", "failed")},
+        },
+        "units": _units(rates, points),
+        "unit_words": UNIT_WORDS,
+        "connections": {
+            name: column
+            for name, gauge in (
+                ("open", "connections_open"),
+                ("under way", "in_flight"),
+                ("waiting for a stream", "waiting"),
+            )
+            if any(column := [point.level(gauge) for point in points])
+        },
+        "generator": {"cpu": _cpu(points, series), "delays": _delays(points)},
+    }
+
+
+class _Rates:
+    """Columns of counts per second."""
+
+    def __init__(self, points: list[Point], step_s: float) -> None:
+        self._points = points
+        self._step_s = step_s
+
+    def of(self, *labels: str) -> Column:
+        return self.column(lambda point: point.count(*labels))
+
+    def column(self, count: Callable[[Point], int]) -> Column:
+        return [round(count(point) / self._step_s, 3) for point in self._points]
+
+    def by_name(self, metric: str, prefix: str = "") -> dict[str, Column]:
+        """One column for each of the most frequent names of a metric, and one for the others."""
+        whole: Counter[str] = Counter()
+        for point in self._points:
+            whole.update({name: n for name, n in point.counters.items() if name.startswith(metric + "|")})
+        shown = [name for name, _ in whole.most_common(MOST_LINES)]
+        columns = {prefix + name.partition("|")[2]: self.of(name) for name in shown}
+        others = set(whole) - set(shown)
+        if others:
+            columns[f"{prefix}others"] = self.column(lambda point: sum(point.counters[name] for name in others))
+        return columns
+
+
+def _happened(points: Iterable[Point], *labels: str) -> bool:
+    return any(point.count(*labels) for point in points)
+
+
+def _milliseconds(microseconds: float) -> float:
+    return round(microseconds / 1000, 4)
+
+
+def _latencies(points: list[Point], kind: str) -> dict[str, dict[str, Column]]:
+    """By operation and rank; a gap where nothing was measured."""
+    columns: dict[str, dict[str, Column]] = {}
+    for operation in (ALL, *OPERATIONS):
+        histograms = [point.histograms.get((kind, operation)) for point in points]
+        if not any(histograms):
+            continue
+        rows = [[None] * len(RANKS) if each is None else each.percentiles(RANKS.values()) for each in histograms]
+        columns[operation] = {
+            rank: [None if row[place] is None else _milliseconds(row[place]) for row in rows]  # type: ignore[arg-type]
+            for place, rank in enumerate(RANKS)
+        }
+    return columns
+
+
+def _curves(steady: Snapshot, kind: str) -> dict[str, Json]:
+    """The percentile curve of each operation, as far as there are values beyond a rank."""
+    curves = {}
+    for operation in (None, *OPERATIONS):
+        histogram = steady.histogram("latency_us", kind, operation)
+        if histogram.count:
+            curves[operation or ALL] = _curve(histogram)
+    return curves
+
+
+def _curve(histogram: Histogram) -> Json:
+    reach = math.log10(histogram.count) if histogram.count > 1 else 0.0
+    nines = [each for each in CURVE if each <= reach] + [reach]
+    ranks = [100 * (1 - 10**-each) for each in nines[:-1]] + [100.0]
+    values = histogram.percentiles(ranks)
+    return {
+        "x": [round(each, 3) for each in nines],
+        "y": [_milliseconds(value) for value in values],
+        "rank": [f"{rank:.5f}".rstrip("0").rstrip(".") for rank in ranks],
+    }
+
+
+def _heat(points: list[Point]) -> Json:
+    """How many responses took how long, in rows of a tenth of a decade; the colour is the logarithm of the count."""
+    rows: dict[int, dict[int, int]] = {}
+    for place, point in enumerate(points):
+        histogram = point.histograms.get(("response", ALL))
+        for bucket, count in () if histogram is None else histogram.buckets.items():
+            row = math.floor(math.log10(max(1, middle_of(bucket))) * HEAT_ROWS_PER_DECADE)
+            cells = rows.setdefault(row, {})
+            cells[place] = cells.get(place, 0) + count
+    if not rows:
+        return {"y": [], "z": [], "counts": []}
+    order = range(min(rows), max(rows) + 1)
+    counts = [[rows.get(row, {}).get(place) for place in range(len(points))] for row in order]
+    return {
+        "y": [round(10 ** ((row + 0.5) / HEAT_ROWS_PER_DECADE) / 1000, 5) for row in order],
+        "z": [[None if n is None else round(math.log10(n + 1), 3) for n in row] for row in counts],
+        "counts": counts,
+    }
+
+
+def _units(rates: _Rates, points: list[Point]) -> dict[str, dict[str, Column]]:
+    units: dict[str, dict[str, Column]] = {}
+    for unit in UNIT_WORDS:
+        if _happened(points, "units", "used", unit):
+            units[unit] = {side: rates.of("units", side, unit) for side in ("used", "acknowledged")}
+    return units
+
+
+def _cpu(points: list[Point], series: Series) -> dict[str, Column]:
+    """Each engine's share of a core, in percent: what its CPU time grew by."""
+    workers = sorted({worker for point in points for worker in point.gauges})
+    shares: dict[str, Column] = {}
+    for worker in workers:
+        column: Column = []
+        before: float | None = None
+        for point in points:
+            gauge = point.gauges.get(worker, {}).get("cpu_s")
+            grown = None if gauge is None or before is None else gauge.value - before
+            column.append(None if grown is None else round(100 * grown / series.step_s, 2))
+            before = before if gauge is None else gauge.value
+        shares[f"engine {worker}"] = column
+    return shares
+
+
+def _delays(points: list[Point]) -> Mapping[str, Column]:
+    def of(gauge: str) -> Column:
+        return [None if (level := point.level(gauge)) is None else _milliseconds(level) for point in points]
+
+    queue = [point.histograms.get(("queue", ALL)) for point in points]
+    columns: dict[str, Column] = {
+        "loop lag": of("loop_lag_us"),
+        "garbage collection": of("gc_pause_us"),
+        "queue p99": [None if each is None else _milliseconds(each.percentile(99)) for each in queue],
+    }
+    return {name: column for name, column in columns.items() if any(column)}

@@ -1,0 +1,117 @@
+"""A run over time, in a bounded number of points however long it was: neighbours are merged as it grows, never averaged."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from simulator.measure import Gauge, Histogram, Merge, Phase, Snapshot
+from simulator.measure.figures import LATENCIES
+
+FINEST_STEP_S: Final = 0.5
+"""The engines' interval."""
+MOST_POINTS: Final = 600
+ALL: Final = "all"
+
+
+@dataclass(slots=True)
+class Point:
+    """What all workers measured in one step. `histograms` are by (kind of latency, operation or all); gauges by worker."""
+
+    counters: Counter[str] = field(default_factory=Counter)
+    histograms: dict[tuple[str, str], Histogram] = field(default_factory=dict)
+    gauges: dict[int, dict[str, Gauge]] = field(default_factory=dict)
+
+    def add(self, worker: int, snapshot: Snapshot) -> None:
+        """Take a worker's interval."""
+        self.counters.update(snapshot.counters)
+        for name, histogram in snapshot.histograms.items():
+            metric, kind, operation, *_ = name.split("|")
+            if metric == "latency_us" and kind in LATENCIES:
+                for label in (operation, ALL):
+                    self.histograms.setdefault((kind, label), Histogram()).merge(histogram)
+        self._take_gauges(worker, snapshot.gauges)
+
+    def merge(self, later: Point) -> None:
+        """Take the next step in as well."""
+        self.counters.update(later.counters)
+        for label, histogram in later.histograms.items():
+            self.histograms.setdefault(label, Histogram()).merge(histogram)
+        for worker, gauges in later.gauges.items():
+            self._take_gauges(worker, gauges)
+
+    def _take_gauges(self, worker: int, gauges: dict[str, Gauge]) -> None:
+        known = self.gauges.setdefault(worker, {})
+        for name, gauge in gauges.items():
+            known[name] = known[name].then(gauge) if name in known else gauge
+
+    def count(self, *labels: str) -> int:
+        """The sum of the counters whose names begin with these labels."""
+        wanted = "|".join(labels)
+        return sum(n for name, n in self.counters.items() if name == wanted or name.startswith(wanted + "|"))
+
+    def level(self, name: str) -> float | None:
+        """The merged value of a gauge: the highest of what is merged by MAX, else the latest."""
+        merged: Gauge | None = None
+        for gauges in self.gauges.values():
+            gauge = gauges.get(name)
+            if gauge is not None:
+                merged = gauge if merged is None else merged.beside(gauge)
+        if merged is None:
+            return None
+        return merged.high if merged.merge is Merge.MAX else merged.value
+
+
+class Series:
+    """The points of a run, `step_s` apart; the first one begins at t0. Twice as many as fit are merged two by two."""
+
+    def __init__(self) -> None:
+        self.step_s = FINEST_STEP_S
+        self.phases: dict[str, tuple[float, float]] = {}
+        """From when to when each phase lasted, seconds."""
+        self._points: dict[int, Point] = {}
+
+    def add(self, worker: int, snapshot: Snapshot) -> None:
+        """Take a worker's interval: it belongs to the step that holds its middle."""
+        middle = max(0.0, (snapshot.start_s + snapshot.end_s) / 2)
+        while int(middle / self.step_s) >= MOST_POINTS:
+            self._halve()
+        self._points.setdefault(int(middle / self.step_s), Point()).add(worker, snapshot)
+        start, end = self.phases.get(snapshot.phase, (snapshot.start_s, snapshot.end_s))
+        self.phases[snapshot.phase] = min(start, snapshot.start_s), max(end, snapshot.end_s)
+
+    def _halve(self) -> None:
+        self.step_s *= 2
+        merged: dict[int, Point] = {}
+        for step in sorted(self._points):
+            place = step // 2
+            if place in merged:
+                merged[place].merge(self._points[step])
+            else:
+                merged[place] = self._points[step]
+        self._points = merged
+
+    def __iter__(self) -> Iterator[Point]:
+        """All points in order of time, empty ones where nothing was measured."""
+        for step in range(max(self._points, default=-1) + 1):
+            yield self._points.get(step, Point())
+
+    @property
+    def ends_s(self) -> list[float]:
+        """The end of each point, seconds after t0."""
+        return [(step + 1) * self.step_s for step in range(max(self._points, default=-1) + 1)]
+
+    def spans(self) -> list[tuple[str, float, float]]:
+        """The phases in order, without overlap between workers."""
+        order = [phase for phase in Phase if phase in self.phases]
+        spans = []
+        at = 0.0
+        for phase in order:
+            start, end = self.phases[phase]
+            start = max(start, at)
+            if end > start:
+                spans.append((str(phase), start, end))
+                at = end
+        return spans
