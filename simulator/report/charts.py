@@ -11,7 +11,7 @@ from simulator.measure import Histogram, Snapshot
 from simulator.measure.figures import LATENCIES, OPERATIONS
 from simulator.measure.histogram import middle_of
 from simulator.report.run_folder import RunRecord
-from simulator.report.series import ALL, Point, Series
+from simulator.report.series import ALL, Point
 
 Json = dict[str, Any]
 Column = list[float | None]
@@ -31,7 +31,7 @@ def chart_data(record: RunRecord) -> Json:
     """Everything that is drawn. Times in seconds after the start, latencies in milliseconds."""
     series = record.series
     points = list(series)
-    rates = _Rates(points, series.step_s)
+    rates = _Rates(points)
     return {
         "t": [round(end, 3) for end in series.ends_s],
         "step_s": series.step_s,
@@ -67,22 +67,21 @@ def chart_data(record: RunRecord) -> Json:
             )
             if any(column := [point.level(gauge) for point in points])
         },
-        "generator": {"cpu": _cpu(points, series), "delays": _delays(points)},
+        "generator": {"cpu": _cpu(points), "delays": _delays(points)},
     }
 
 
 class _Rates:
     """Columns of counts per second."""
 
-    def __init__(self, points: list[Point], step_s: float) -> None:
+    def __init__(self, points: list[Point]) -> None:
         self._points = points
-        self._step_s = step_s
 
     def of(self, *labels: str) -> Column:
         return self.column(lambda point: point.count(*labels))
 
     def column(self, count: Callable[[Point], int]) -> Column:
-        return [round(count(point) / self._step_s, 3) for point in self._points]
+        return [point.rate(count(point)) for point in self._points]
 
     def by_name(self, metric: str, prefix: str = "") -> dict[str, Column]:
         """One column for each of the most frequent names of a metric, and one for the others."""
@@ -170,7 +169,7 @@ def _units(rates: _Rates, points: list[Point]) -> dict[str, dict[str, Column]]:
     return units
 
 
-def _cpu(points: list[Point], series: Series) -> dict[str, Column]:
+def _cpu(points: list[Point]) -> dict[str, Column]:
     """Each engine's share of a core, in percent: what its CPU time grew by."""
     workers = sorted({worker for point in points for worker in point.gauges})
     shares: dict[str, Column] = {}
@@ -180,7 +179,8 @@ def _cpu(points: list[Point], series: Series) -> dict[str, Column]:
         for point in points:
             gauge = point.gauges.get(worker, {}).get("cpu_s")
             grown = None if gauge is None or before is None else gauge.value - before
-            column.append(None if grown is None else round(100 * grown / series.step_s, 2))
+            seconds = point.covered_s.get(worker, 0.0)
+            column.append(None if grown is None or not seconds else round(100 * grown / seconds, 2))
             before = before if gauge is None else gauge.value
         shares[f"engine {worker}"] = column
     return shares

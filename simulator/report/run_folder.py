@@ -53,7 +53,7 @@ def read_run(folder: Path) -> RunRecord:
     manifest = _document(folder / "manifest.json") if (folder / "manifest.json").exists() else {}
     thresholds = [parse_threshold(text) for text in manifest.get("thresholds", [])]
     totals, series, watch = Totals(), Series(), Watch(thresholds, int(manifest.get("workers", 1)))
-    for worker, snapshot in _intervals(folder / INTERVALS):
+    for worker, snapshot in read_intervals(folder):
         totals.add(worker, snapshot)
         series.add(worker, snapshot)
         watch.add(worker, snapshot)
@@ -98,7 +98,9 @@ def _document(file: Path) -> Json:
     return document
 
 
-def _intervals(file: Path) -> Iterator[tuple[int, Snapshot]]:
+def read_intervals(folder: Path) -> Iterator[tuple[int, Snapshot]]:
+    """Worker and snapshot of one interval after the other. Raises RunFolderError."""
+    file = folder / INTERVALS
     for number, row in _lines(file):
         try:
             worker = int(row.pop("worker"))

@@ -23,9 +23,12 @@ class Point:
     counters: Counter[str] = field(default_factory=Counter)
     histograms: dict[tuple[str, str], Histogram] = field(default_factory=dict)
     gauges: dict[int, dict[str, Gauge]] = field(default_factory=dict)
+    covered_s: dict[int, float] = field(default_factory=dict)
+    """What the intervals of each worker add up to, which is the step but for the engines' timers."""
 
     def add(self, worker: int, snapshot: Snapshot) -> None:
         """Take a worker's interval."""
+        self.covered_s[worker] = self.covered_s.get(worker, 0.0) + snapshot.seconds
         self.counters.update(snapshot.counters)
         for name, histogram in snapshot.histograms.items():
             metric, kind, operation, *_ = name.split("|")
@@ -36,6 +39,8 @@ class Point:
 
     def merge(self, later: Point) -> None:
         """Take the next step in as well."""
+        for worker, seconds in later.covered_s.items():
+            self.covered_s[worker] = self.covered_s.get(worker, 0.0) + seconds
         self.counters.update(later.counters)
         for label, histogram in later.histograms.items():
             self.histograms.setdefault(label, Histogram()).merge(histogram)
@@ -51,6 +56,15 @@ class Point:
         """The sum of the counters whose names begin with these labels."""
         wanted = "|".join(labels)
         return sum(n for name, n in self.counters.items() if name == wanted or name.startswith(wanted + "|"))
+
+    @property
+    def seconds(self) -> float:
+        """How long it was measured."""
+        return max(self.covered_s.values(), default=0.0)
+
+    def rate(self, count: float) -> float:
+        """That many, per second."""
+        return round(count / self.seconds, 3) if self.seconds else 0.0
 
     def level(self, name: str) -> float | None:
         """The merged value of a gauge: the highest of what is merged by MAX, else the latest."""
