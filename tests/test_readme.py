@@ -45,6 +45,16 @@ def test_its_fragments_load(tmp_path: Path, section: str) -> None:
     assert section in load_profile(file).model_fields_set
 
 
+def test_its_thresholds_are_some(tmp_path: Path) -> None:
+    (fragment,) = [each for each in blocks("text") if each.startswith("thresholds:\n")]
+    profile = re.sub(r"^thresholds:.*\n", fragment, blocks("yaml")[0], flags=re.MULTILINE)
+    file = tmp_path / "profile.yaml"
+    file.write_text(profile)
+    texts = load_profile(file).thresholds
+    assert texts[-2:] == ["drops == 0 abort", "failed < 1% over 30s abort"]
+    assert len(texts) == fragment.count("\n  - ")
+
+
 def test_its_table_names_every_profile_that_is_shipped() -> None:
     named = re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)
     assert sorted(named) == [each.name for each in shipped_profiles()]

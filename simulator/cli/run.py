@@ -17,9 +17,8 @@ from simulator.config.quantities import SHARE
 from simulator.report import junit
 from simulator.report.terminal import render
 from simulator.run import run
+from simulator.run.limits import MOST_WORKERS
 from simulator.run.options import Observer, RunError, Silence
-
-MOST_WORKERS = 256
 
 
 def run_command(

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -23,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from simulator.config.dialect import Dialect, NamedDialect, NodeFunctionality
 from simulator.config.distributions import Distribution, Fixed
 from simulator.config.drawn import Drawn
-from simulator.config.errors import Wrong, did_you_mean, located, one_line, problem, shown
+from simulator.config.errors import Wrong, did_you_mean, located, problem, shown
 from simulator.config.failure import Failure
 from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults, Servers, Stores, wrong_endpoints
 from simulator.config.headers import Headers
@@ -51,9 +50,9 @@ from simulator.config.quantities import (
 )
 from simulator.config.quirks import BY_THE_BOOK, AnyQuirks
 from simulator.config.security import Authentication, NoAuthentication
+from simulator.config.threshold import ThresholdText
 from simulator.config.triggers import Triggers
 from simulator.config.units import RatingGroupId, Unit, by_unit, known_unit
-from simulator.measure.expressions import ThresholdError, parse_threshold
 from simulator.n40.form import RELEASES
 
 Kind = Literal["SMF", "PGW_C_SMF", "SMSF", "IMS_Node"]
@@ -91,14 +90,6 @@ KINDS_FOR: dict[Service, tuple[Kind, ...]] = {
 PDU_SESSION_KINDS: tuple[Kind, ...] = ("SMF", "PGW_C_SMF")
 MOST_PDU_SESSIONS = 15
 """Of one device at a time (TS 24.501 9.4)."""
-
-
-def _threshold(text: str) -> str:
-    try:
-        parse_threshold(text)
-    except ThresholdError as error:
-        raise problem(one_line(error)) from None
-    return text
 
 
 def _refuse(why: str) -> Callable[[object], object]:
@@ -542,8 +533,8 @@ class Profile(Model):
     authentication: Authentication = NoAuthentication()
     notify: Notify = Notify()
     sandbox: Sandbox = Sandbox()
-    thresholds: list[Annotated[str, AfterValidator(_threshold)]] = Field(default_factory=list, max_length=100)
-    """Such as `response.update.p99 < 50ms`."""
+    thresholds: list[ThresholdText] = Field(default_factory=list, max_length=100)
+    """Such as `response.update.p99 < 50ms over 10s warn`, or a mapping: {expect: …, over: 10s, level: warn, abort: true}."""
 
     @field_validator("network_functions", mode="after")
     @classmethod

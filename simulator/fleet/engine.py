@@ -330,11 +330,11 @@ class Engine:
         self._take_interval()
         assert self._records is not None
         self._records.close()
-        self._pauses.close()
         return fleet.abandoned
 
     async def _close(self) -> None:
         """Close what is open: what is under way fails, and nobody is notified any more."""
+        self._pauses.close()
         if self._floor is not None:
             self._floor.cancel()
         await self._connections.aclose()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import statistics
 import time
+from contextlib import suppress
 from typing import Final
 
 TIMERS: Final = 40
@@ -25,7 +26,8 @@ class GarbagePauses:
 
     def close(self) -> None:
         """Observe no longer."""
-        gc.callbacks.remove(self._on_collection)
+        with suppress(ValueError):
+            gc.callbacks.remove(self._on_collection)
 
     def take(self) -> tuple[int, int]:
         """The longest pause and the sum of all since the last call, in microseconds."""

@@ -64,8 +64,12 @@ def _with_conditions(threshold: Threshold, text: str, match: re.Match[str]) -> T
     words = [(word[0], match.start("rest") + word.start() + 1) for word in re.finditer(r"\S+", match["rest"])]
     abort_at = 0
     level: Level = "fail"
+    said: set[str] = set()
     while words:
         word, column = words.pop(0)
+        if word in said:
+            raise ThresholdError(text, column, f'"{word}" is said twice')
+        said.add(word)
         if word == "warn":
             level = "warn"
         elif word == "abort":
@@ -75,6 +79,8 @@ def _with_conditions(threshold: Threshold, text: str, match: re.Match[str]) -> T
             window_s = _window(text, column, over)
             if over != "run" and not _has_a_time(head, rest):
                 raise ThresholdError(text, column, f'"{threshold.name}" is known for the run only')
+    if abort_at and level == "warn":
+        raise ThresholdError(text, abort_at, "a warning ends no run: expected warn or abort, not both")
     if abort_at and not (window_s or _only_grows(threshold, head, rest, over)):
         raise ThresholdError(
             text, abort_at, "abort needs a window (over 10s), or a number that may only grow (failed < 10)"

@@ -67,6 +67,8 @@ NUMBERS: Final[Mapping[str, Mapping[str, Measure]]] = {
         "requests_per_cpu_s": Measure.NUMBER,
         "cpu_share": Measure.SHARE,
         "loop_lag_us": Measure.DURATION,
+        "gc_pause_us": Measure.DURATION,
+        "timer_floor_us": Measure.DURATION,
         "limited": Measure.FLAG,
     },
 }

@@ -49,7 +49,9 @@ class Watch:
 class Window:
     """One threshold over a window: the worst one so far, and when it ended.
 
-    Only full windows are judged, and only the steady phase. The intervals of the workers are put together by time, in steps.
+    Only full windows are judged, and only the steady phase. The intervals of the workers are put together by time, in steps:
+    each belongs to the step of its middle. The others that it reaches over are empty, and no gap: a busy engine cuts its
+    intervals late, and adds several up while the driver does not read.
     """
 
     def __init__(self, threshold: Threshold, workers: int = 1) -> None:
@@ -58,6 +60,7 @@ class Window:
         self._step_s = max(FINEST_STEP_S, FINEST_STEP_S * math.ceil(threshold.window_s / MOST_STEPS / FINEST_STEP_S))
         self._steps = max(1, round(threshold.window_s / self._step_s))
         self._open: dict[int, Snapshot] = {}  # by step: what workers have reported of those that are not complete
+        self._next = 0  # all steps before it are complete
         self._kept: deque[tuple[int, Snapshot]] = deque(maxlen=self._steps)
         self._reached = dict.fromkeys(range(workers), 0.0)
         self._worst: VerdictLine | None = None
@@ -67,7 +70,10 @@ class Window:
         """Take one worker's next interval."""
         self._reached[worker] = snapshot.end_s
         if snapshot.phase == Phase.STEADY:
-            step = int((snapshot.start_s + snapshot.end_s) / 2 / self._step_s)
+            step = max(self._next, int((snapshot.start_s + snapshot.end_s) / 2 / self._step_s))
+            first = max(self._next, int(snapshot.start_s / self._step_s), step - self._steps)
+            for covered in range(first, min(int(snapshot.end_s / self._step_s), step + self._steps)):
+                self._open.setdefault(covered, Snapshot())
             self._open.setdefault(step, Snapshot()).merge_beside(self.threshold.part_of(snapshot))
         latest = max(self._reached.values())
         slowest = min(each for each in self._reached.values() if each > latest - PATIENCE_S)
@@ -83,6 +89,7 @@ class Window:
     def _complete(self, before: int) -> None:
         for step in sorted(step for step in self._open if step < before):
             part = self._open.pop(step)
+            self._next = step + 1
             if self._kept and self._kept[-1][0] != step - 1:
                 self._kept.clear()  # nothing was measured between: no window reaches over that
             self._kept.append((step, part))
@@ -92,9 +99,10 @@ class Window:
     def _judge(self, end_s: float) -> None:
         whole = Snapshot()
         for _, part in self._kept:
-            whole.merge_beside(part)
-        value = self.threshold.value_in(whole)
-        if value is None:  # nothing happened that it speaks of
+            if part.seconds > 0:
+                whole.merge_beside(part)
+        value = self.threshold.value_in(whole) if whole.seconds > 0 else None
+        if value is None:  # nothing happened that it speaks of, or one interval reaches over all of it
             return
         self.broken = self.broken or not self.threshold.holds(value)
         if self._worst_value is None or self.threshold.worse(value, self._worst_value):

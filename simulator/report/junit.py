@@ -111,11 +111,12 @@ def _promises(promises: Mapping[str, int], why: list[str]) -> ET.Element:
 
 
 def _threshold(line: Json) -> ET.Element:
-    case = _case("threshold", line["text"], f"measured over {line['over']}: {line['value']}")
+    measured = words.measured(line["value"], line["over"], line["window_at_s"])
+    case = _case("threshold", line["text"], f"measured over {line['over']}: {measured}")
     if line["ok"] is None:
         return _outcome(case, "skipped", line["value"])
     if line["ok"] is False and line["level"] == "fail":
-        return _outcome(case, "failure", f"{line['text']}: {line['value']}")
+        return _outcome(case, "failure", f"{line['text']}: {measured}")
     return case
 
 

@@ -21,8 +21,9 @@ from simulator.measure import (
 )
 from simulator.measure.figures import LATENCIES, OPERATIONS, PERCENTILES
 from simulator.measure.thresholds import not_covered
+from simulator.measure.totals import WorkerTotals
 from simulator.report.facts import RunFacts
-from simulator.report.verdict import give_verdict
+from simulator.report.verdict import give_verdict, missed
 
 Json = dict[str, Any]
 
@@ -49,6 +50,7 @@ def build_summary(
     """
     judged = [parse_threshold(text) if isinstance(text, str) else text for text in thresholds]
     summary = _facts(facts) | _measured(totals)
+    summary["notes"] += _without_steady_phase(totals)
     summary["promises_broken"] = _promises(totals, facts)
     summary["chfs"] = _chfs(totals, facts.targets or (facts.target,))
     summary["audit"] = audit.to_summary() if audit else None
@@ -57,9 +59,7 @@ def build_summary(
     summary["engines"] = _engines(totals, facts)
     lines = [_judged(threshold, summary, totals, windows or {}) for threshold in judged]
     summary["thresholds"] = [asdict(line) for line in lines]
-    summary["warnings"] = [
-        f"threshold {line.text}: {line.value}" for line in lines if line.ok is False and line.level == "warn"
-    ]
+    summary["warnings"] = [missed(line) for line in lines if line.ok is False and line.level == "warn"]
     everything = summary["all"]
     nothing_worked = everything["requests"] > 0 and everything["failed"] == everything["requests"]
     verdict = give_verdict(
@@ -118,6 +118,13 @@ def _measured(totals: Totals) -> Json:
         "connections": _connections(totals),
         "phases": {str(phase): _phase(totals.phases[phase]) for phase in Phase if phase in totals.phases},
     }
+
+
+def _without_steady_phase(totals: Totals) -> list[str]:
+    loaded = [phase for phase, snapshot in totals.phases.items() if phase != Phase.DRAIN and snapshot.seconds > 0]
+    if not loaded or Phase.STEADY in loaded:
+        return []
+    return [f"the run had no steady phase: its rates and latencies are those of {' and '.join(loaded)}"]
 
 
 def _promises(totals: Totals, facts: RunFacts) -> dict[str, int]:
@@ -264,7 +271,8 @@ def _generator(totals: Totals, health: Health) -> Json:
 
 
 def _engines(totals: Totals, facts: RunFacts) -> list[Json]:
-    """Each engine by itself; `lost`: it did not live to the end."""
+    """Each engine by itself; `lost`: it did not live to the end, and maybe not to its first report."""
+    silent = {number: WorkerTotals() for number in facts.lost_workers}
     return [
         {
             "worker": number,
@@ -280,7 +288,7 @@ def _engines(totals: Totals, facts: RunFacts) -> list[Json]:
             "queue_p99_us": worker.queue.percentile(99) if worker.queue.count else None,
             "until_s": round(worker.end_s, 3),
         }
-        for number, worker in sorted(totals.by_worker.items())
+        for number, worker in sorted((silent | totals.by_worker).items())
     ]
 
 

@@ -154,6 +154,8 @@ def _facts(summary: Json) -> RenderableType:
 def _lines(summary: Json) -> Iterator[tuple[str, Text]]:
     yield "arrivals", _arrivals(summary)
     yield "sessions", _sessions(summary["sessions"], summary["arrivals"])
+    if {"warmup", "cooldown"} & set(summary["phases"]):
+        yield "phases", _phases(summary["phases"])
     yield "result codes", Text(words.listed(summary["result_codes"]))
     if summary["causes"]:
         yield "causes", Text(words.listed(summary["causes"]), "yellow")
@@ -200,6 +202,11 @@ def _sessions(sessions: Json, arrivals: Json) -> Text:
     return text
 
 
+def _phases(phases: Json) -> Text:
+    lengths = ", ".join(f"{words.seconds(phase['seconds'])} {name}" for name, phase in phases.items())
+    return Text(lengths + ("; rates and latencies are those of the steady one" if "steady" in phases else ""))
+
+
 def _conformance(conformance: Json) -> Text:
     checked, deviations = words.count(conformance["checked"]), conformance["deviations"]
     if not deviations:
@@ -242,6 +249,8 @@ def _generator(generator: Json) -> Text:
     if generator["loop_lag_us"] is not None:
         usual, worst = words.latency(generator["loop_lag_usual_us"]), words.latency(generator["loop_lag_us"])
         text.append(f"; its loop up to {usual} late in the usual interval, {worst} at worst")
+    if generator["gc_pause_us"]:
+        text.append(f"; garbage collection for {words.latency(generator['gc_pause_us'])} at worst")
     if generator["timer_floor_us"]:
         text.append(f"; its timers {words.latency(generator['timer_floor_us'])} late when idle")
     if not generator["limited"]:
@@ -286,16 +295,10 @@ def _thresholds(lines: list[Json]) -> Iterator[RenderableType]:
         word, style = {True: ("pass", "green"), False: ("FAIL", "bold red"), None: ("open", "yellow")}[line["ok"]]
         if line["ok"] is False and line["level"] == "warn":
             word, style = "warn", "yellow"
-        grid.add_row(Text(word, style), Text(line["text"]), Text(_measured(line), "dim" if line["ok"] else style))
+        measured = words.measured(line["value"], line["over"], line["window_at_s"])
+        grid.add_row(Text(word, style), Text(line["text"]), Text(measured, "dim" if line["ok"] else style))
     yield from below(Text("thresholds", "bold"))
     yield grid
-
-
-def _measured(line: Json) -> str:
-    """What was measured, and where that was the worst window."""
-    if line["window_at_s"] is None:
-        return str(line["value"])
-    return f"{line['value']} in the {line['over']} to {words.seconds(line['window_at_s'])}"
 
 
 def _verdict(summary: Json) -> Iterator[RenderableType]:

@@ -73,4 +73,9 @@ def _broken(promises: Mapping[str, int]) -> list[str]:
 
 
 def _threshold_failures(thresholds: Sequence[VerdictLine]) -> list[str]:
-    return [f"threshold {line.text}: {line.value}" for line in thresholds if line.ok is False and line.level == "fail"]
+    return [missed(line) for line in thresholds if line.ok is False and line.level == "fail"]
+
+
+def missed(line: VerdictLine) -> str:
+    """A threshold that does not hold, in words."""
+    return f"threshold {line.text}: {words.measured(line.value, line.over, line.window_at_s)}"

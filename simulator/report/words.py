@@ -46,6 +46,11 @@ def unit(name: str) -> str:
     return {"serviceSpecificUnits": "service units"}.get(name, name)
 
 
+def measured(value: str, over: str, window_at_s: float | None) -> str:
+    """What a threshold was held against; of a moving window also which one was the worst."""
+    return value if window_at_s is None else f"{value} in the {over} before {seconds(window_at_s)}"
+
+
 def named_amount(value: int, name: str) -> str:
     """An amount with its unit type: 12.4 GB (totalVolume), 3 (service units)."""
     return f"{amount(value, name)} ({unit(name)})"

@@ -53,12 +53,19 @@ def run(
     if duration is not None:
         overrides = [*overrides, f"load.duration={duration}"]
     checked = profile if isinstance(profile, Profile) else load_profile(profile, overrides)
+    observer = observer or Silence()
+    if workers == "auto":
+        workers = auto_workers(sandbox=not target)
+        engines = "1 engine" if workers == 1 else f"{workers} engines, one for each core"
+        observer.note(
+            f"--workers auto: {engines}{'' if target else ', and a core for the sandbox where there are several'}"
+        )
     options = RunOptions(
         profile=checked,
         targets=[target] if isinstance(target, str) else list(target or ()),
         ledger=ledger,
         seed=seed,
-        workers=auto_workers(sandbox=not target) if workers == "auto" else workers,
+        workers=workers,
         thresholds=thresholds,
         out=None if out is None else Path(out),
         codec=codec,
@@ -69,6 +76,6 @@ def run(
         key=None if key is None else Path(key),
         insecure=insecure,
         handle_signals=handle_signals,
-        observer=observer or Silence(),
+        observer=observer,
     )
     return anyio.run(conduct, options)

@@ -27,9 +27,10 @@ from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
 from simulator.http2 import without_user
 from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
-from simulator.report import RunFacts, build_summary
+from simulator.report import RunFacts, build_summary, junit
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
 from simulator.run.engines import EngineError, EngineProcess, engine_process
+from simulator.run.host import HostTicks, host_ticks, neighbours
 from simulator.run.limits import check_limits
 from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
 from simulator.version import __version__
@@ -119,6 +120,7 @@ class Conductor:
         self._t0_s = 0.0
         self._before = folder / "ledger-before.ndjson"
         self._broken_before: dict[str, int] = {}
+        self._host: HostTicks | None = None
 
     async def run(self) -> Result:
         """Do it; see the module."""
@@ -141,8 +143,10 @@ class Conductor:
 
     async def _run(self) -> Result:
         async with AsyncExitStack() as stack:
+            embedded = not self._options.targets
+            chfs = self._profile.sandbox.endpoints if embedded else len(self._options.targets)
+            check_limits(self._profile, self._options.workers, chfs, sandbox=embedded)
             targets = await self._prepare_targets(stack)
-            check_limits(self._profile, self._options.workers, len(targets))
             records = [self._folder / f"records-{worker}.ndjson" for worker in range(self._options.workers)]
             for worker in range(self._options.workers):
                 self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder)))
@@ -163,8 +167,11 @@ class Conductor:
         if self._options.out is not None:
             try:
                 (self._folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+                (self._folder / "junit.xml").write_bytes(junit(summary))
             except OSError as error:
-                self._options.observer.note(f"summary.json cannot be written to {self._folder}: {error.strerror}")
+                self._options.observer.note(
+                    f"summary and junit.xml cannot be written to {self._folder}: {error.strerror}"
+                )
         return Result(summary=summary)
 
     # -- before -------------------------------------------------------------------------------------------------------
@@ -291,6 +298,7 @@ class Conductor:
                 f"{wanted - possible:,} of the {wanted:,} sessions to be found open were not set up: it takes a second for "
                 f"{FILL_PER_S:,} of them, and the duration is {profile.load.duration:g} s"
             )
+        self._host = host_ticks()
         weather = self._sandbox if self._profile.sandbox.faults else None
         head_start = HEAD_START_NS if weather is None else HEAD_START_WITH_WEATHER_NS
         t0 = time.monotonic_ns() + head_start
@@ -320,6 +328,10 @@ class Conductor:
         end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.duration
         with anyio.move_on_after(end_s):
             await self._load_over.wait()
+        self._load_over.set()
+        self._notes += neighbours(
+            self._host, host_ticks(), self._totals.gauge("cpu_s"), sandbox=self._sandbox is not None
+        )
         timeout = self._profile.timeouts.drain
         for engine in self._engines:
             await engine.send(messages.Drain(timeout_s=timeout))
@@ -385,7 +397,9 @@ class Conductor:
         self._note_progress(failed=bool(failure))
 
     def _abort(self, threshold: Threshold) -> None:
-        """It cannot hold any more, and says that the load is then over."""
+        """It cannot hold any more, and says that the load is then over. In the drain there is nothing left to end."""
+        if self._load_over.is_set():
+            return
         text = f"threshold {threshold.text}: cannot hold any more; releasing what is open"
         self._remember(time.monotonic(), text)
         self._load_over.set()

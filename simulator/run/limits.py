@@ -15,7 +15,10 @@ with suppress(ImportError):  # not on every platform
     import resource
 
 SPARE_DESCRIPTORS: Final = 64
-"""Of an engine, besides its connections: pipes, records, the loop, tokens, notifications."""
+"""Of any process, besides its connections: pipes, records, the loop, tokens, notifications."""
+DESCRIPTORS_OF_AN_ENGINE: Final = 8
+"""In the process that drives it: its pipes and its files."""
+MOST_WORKERS: Final = 256
 PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 PORTS_LEFT: Final = 0.8
 """The share of the ports that may be used: closed connections hold theirs for a minute."""
@@ -24,7 +27,7 @@ PORTS_LEFT: Final = 0.8
 def auto_workers(*, sandbox: bool) -> int:
     """As many engines as this process may use cores, one of which is the embedded sandbox's."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - sandbox)
+    return min(max(1, cores - sandbox), MOST_WORKERS)
 
 
 def connections_of_an_engine(profile: Profile, targets: int) -> int:
@@ -33,14 +36,20 @@ def connections_of_an_engine(profile: Profile, targets: int) -> int:
     return functions * profile.connections.per_network_function * max(1, targets)
 
 
-def check_limits(profile: Profile, workers: int, targets: int) -> None:
-    """Raise the limit of file descriptors where that is allowed. Raises RunError where the machine does not allow enough."""
+def check_limits(profile: Profile, workers: int, targets: int, *, sandbox: bool = False) -> None:
+    """Raise the limit of file descriptors where that is allowed, for the processes that are started from now on.
+
+    The embedded `sandbox` is one process for all endpoints. Raises RunError where the machine does not allow enough.
+    """
     connections = connections_of_an_engine(profile, targets)
-    _check_descriptors(connections + SPARE_DESCRIPTORS)
+    _check_descriptors("an engine", connections + SPARE_DESCRIPTORS)
+    if sandbox:
+        _check_descriptors("the sandbox", connections * workers + SPARE_DESCRIPTORS)
+    _check_descriptors("a run of so many workers", DESCRIPTORS_OF_AN_ENGINE * workers + SPARE_DESCRIPTORS)
     _check_ports(connections // max(1, targets) * workers)
 
 
-def _check_descriptors(needed: int) -> None:
+def _check_descriptors(who: str, needed: int) -> None:
     if "resource" not in sys.modules:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -48,8 +57,8 @@ def _check_descriptors(needed: int) -> None:
         return
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise RunError(
-            f"an engine needs {needed:,} file descriptors, and the limit is {hard:,}: raise it (ulimit -n {needed}), use fewer "
-            "connections (connections.per_network_function), or fewer network functions"
+            f"{who} needs {needed:,} file descriptors, and the limit is {hard:,}: raise it (ulimit -n {needed}), or use fewer "
+            "connections (connections.per_network_function), network functions or workers"
         )
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

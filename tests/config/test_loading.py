@@ -254,6 +254,26 @@ def test_all_problems_come_at_once_in_the_order_of_the_file(here):
             "throughput: 2Mbps\n        burst: 0s\n        pause: 5s",
             "x.yaml:12: usages.browsing.rating_groups.0.burst: bursts without any length never use anything",
         ),
+        (
+            "load:",
+            "thresholds:\n  - {expect: response.p99 < 1s, over: noon}\nload:",
+            'x.yaml:21: thresholds.0: threshold "response.p99 < 1s over noon", column 24: expected run, steady or a window',
+        ),
+        (
+            "load:",
+            "thresholds:\n  - success >= 99%\n  - expect: drops == 0\n    levle: warn\nload:",
+            'x.yaml:23: thresholds.1.levle: unknown key "levle", did you mean "level"?',
+        ),
+        (
+            "load:",
+            "thresholds:\n  - {expect: drops == 0, level: loud}\nload:",
+            'x.yaml:21: thresholds.0.level: expected fail or warn, got "loud"',
+        ),
+        (
+            "load:",
+            "thresholds:\n  - {expect: failed < 9 over run, over: 10s}\nload:",
+            'x.yaml:21: thresholds.0: threshold "failed < 9 over run over 10s", column 21: "over" is said twice',
+        ),
         ("load:", "thresholds: [5]\nload:", "x.yaml:20: thresholds.0: expected a text, got 5; write it in quotes"),
         ("load:", "sandbox: {plan: my.yaml}\nload:", "x.yaml:20: sandbox.plan: no file my.yaml"),
         (

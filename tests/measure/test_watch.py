@@ -95,6 +95,25 @@ def test_a_worker_that_falls_silent_does_not_stop_the_others_windows() -> None:
     assert window.broken
 
 
+@pytest.mark.parametrize("length_s", [0.35, 0.502, 0.6, 0.9, 2.3, 12.0])
+def test_intervals_that_are_cut_late_or_added_up_leave_no_gap(length_s: float) -> None:
+    """A busy engine is late, and a full pipe makes one interval of several: every window is still judged."""
+    last = round(120 / length_s)
+    for text in ("requests >= 1 over 5s", "rate.requests_per_s > 0 over 5s"):
+        assert judged(text, *(interval(number, 10, length_s=length_s) for number in range(1, last))).ok
+    window = Window(parse_threshold("response.update.max < 1ms over 5s"))
+    for number in range(1, last + 1):
+        window.add(0, interval(number, 5_000 if number == last else 10, length_s=length_s))
+        assert len(window._open) <= 2 * window._steps
+    line = window.line()
+    assert (line.ok, line.value) == (False, "5.0 ms")
+
+
+def test_a_rate_over_a_window_is_per_second_of_what_was_measured_in_it() -> None:
+    line = judged("rate.requests_per_s > 9 over 5s", *(interval(n, *[1] * 6, length_s=0.6) for n in range(1, 40)))
+    assert (line.ok, line.value) == (True, "10.0")
+
+
 def test_a_long_window_is_kept_in_few_steps() -> None:
     window = Window(parse_threshold("response.update.p99 < 1s over 60min"))
     for number in range(1, 20_000):
@@ -146,7 +165,7 @@ def test_a_number_that_is_too_much_ends_the_run_where_it_says_so(text: str, afte
         ("success >= 99% over steady", "steady", "fail", False),
         ("rate.achieved_per_s > 1 over run warn", "run", "warn", False),
         ("response.p99<1s over 10s abort", "10s", "fail", True),
-        ("drops == 0 abort warn", "run", "warn", True),
+        ("drops == 0 abort", "run", "fail", True),
     ],
 )
 def test_what_follows_the_value(text: str, over: str, level: str, abort: bool) -> None:
@@ -164,6 +183,9 @@ def test_what_follows_the_value(text: str, over: str, level: str, abort: bool) -
         ("response.p99 < 1s abort", 19, "abort needs a window (over 10s), or a number that may only grow"),
         ("success > 99% abort", 15, "abort needs a window"),
         ("requests > 5 abort", 14, "abort needs a window"),
+        ("response.p99 < 1s over 10s over run", 28, '"over" is said twice'),
+        ("drops == 0 abort warn", 12, "a warning ends no run: expected warn or abort, not both"),
+        ("failed < 3 warn warn", 17, '"warn" is said twice'),
         ("response.p99 < 1s over", 16, 'expected a duration such as 50ms, got "1s over"'),
     ],
 )

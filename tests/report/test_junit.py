@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from simulator.measure import VerdictLine
 from simulator.report import build_summary
 from simulator.report.junit import junit
 from simulator.report.line import one_line
@@ -59,6 +60,16 @@ def test_a_run_that_was_not_done_is_an_error(facts: dict[str, Any], words: str) 
     assert words in error.get("message", "")
 
 
+def test_the_worst_window_is_named_wherever_a_threshold_is() -> None:
+    text = "response.p99 < 1s over 10s"
+    worst = VerdictLine(False, text, "1.2 s", "10s", "fail", 42.5)
+    summary = build_summary(totals(), FACTS, audit(), [text], {text: worst})
+    told = f"{text}: 1.2 s in the 10s before 42.5 s"
+    assert summary["why"] == [f"threshold {told}"]
+    assert cases(summary)[text][0].get("message") == told
+    assert told in one_line(summary)
+
+
 def test_what_could_not_be_judged_is_skipped() -> None:
     summary = build_summary(totals(), FACTS, audit(unverifiable="no books"), ["audit.lost_units == 0"])
     assert (
@@ -77,6 +88,45 @@ def test_the_suite_counts_its_cases(summary: dict[str, Any]) -> None:
         len(found), found.count("failure"), found.count("error"), found.count("skipped"),
     ]  # fmt: skip
     assert suite.get("time") == "33.200"
+
+
+ATTRIBUTES = {
+    "testsuites": set(),
+    "testsuite": {"name", "tests", "failures", "errors", "skipped", "time", "timestamp"},
+    "properties": set(),
+    "property": {"name", "value"},
+    "testcase": {"name", "classname", "time"},
+    "failure": {"message", "type"},
+    "error": {"message", "type"},
+    "skipped": {"message"},
+    "system-out": set(),
+}
+"""Of the elements that CI systems agree upon."""
+ORDER = ["skipped", "error", "failure", "system-out"]
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        GOOD,
+        BAD,
+        build_summary(totals(), FACTS, None),
+        build_summary(totals(), replace(FACTS, interrupted=True), audit()),
+    ],
+    ids=["good", "bad", "unaudited", "interrupted"],
+)
+def test_the_form_is_the_one_that_ci_systems_agree_upon(summary: dict[str, Any]) -> None:
+    root = ET.fromstring(junit(summary))
+    for element in root.iter():
+        assert set(element.keys()) == ATTRIBUTES[element.tag], element.tag
+    assert (root.tag, [each.tag for each in root]) == ("testsuites", ["testsuite"])
+    properties, *cases = root[0]
+    assert (properties.tag, {each.tag for each in cases}) == ("properties", {"testcase"})
+    for case in cases:
+        places = [ORDER.index(each.tag) for each in case]
+        assert places == sorted(set(places)), "each at most once, the outcome before the output"
+        assert sum(place < 3 for place in places) <= 1
+        float(case.get("time", ""))
 
 
 def test_what_xml_cannot_hold_is_no_trouble() -> None:

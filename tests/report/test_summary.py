@@ -144,6 +144,37 @@ def test_each_engine_is_told_by_itself() -> None:
     assert (second["worker"], second["cpu_share"], second["lost"]) == (1, 0.5, True)
 
 
+def test_an_engine_that_died_before_its_first_report_is_told_too() -> None:
+    engines = build_summary(totals(), replace(FACTS, workers=2, lost_workers=(1,)), None)["engines"]
+    assert [(engine["worker"], engine["lost"], engine["requests"] > 0) for engine in engines] == [
+        (0, False, True), (1, True, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("phases", "note"),
+    [
+        (["warmup", "drain"], "the run had no steady phase: its rates and latencies are those of warmup"),
+        (["warmup", "cooldown", "drain"], "its rates and latencies are those of warmup and cooldown"),
+        (["warmup", "steady", "drain"], ""),
+        ([], ""),
+    ],
+)
+def test_a_run_without_a_steady_phase_says_so(phases: list[str], note: str) -> None:
+    folded = Totals()
+    recorder = Recorder(t0=0)
+    for second, phase in enumerate(phases, start=1):
+        recorder.phase = phase
+        interval(recorder, second, draining=phase == "drain", slow=3 if phase == "drain" else 1)
+        folded.add(0, recorder.cut(second * SECOND))
+    summary = build_summary(folded, FACTS, None)
+    assert note in "".join(summary["notes"])
+    assert len(summary["notes"]) == bool(note)
+    if note:
+        assert summary["rate"]["offered_per_s"] == 325
+        assert summary["operations"]["update"]["latency_us"]["response"]["count"] == 2_000 * (len(phases) - 1)
+
+
 def test_the_busiest_engine_is_judged_and_not_the_average_one() -> None:
     folded = Totals()
     for worker, (cpu, lag_us) in enumerate([(0.2, 1_000), (1.0, 200_000), (0.2, 1_000), (0.2, 1_000)]):

@@ -46,6 +46,14 @@ def test_a_wide_terminal_gets_counts_and_latencies_in_one_row() -> None:
     assert "7.34 ms" not in row(80)
 
 
+def test_a_run_with_a_warm_up_says_what_its_latencies_are_of() -> None:
+    phases = {"warmup": {"seconds": 5.0}, "steady": {"seconds": 25.0}, "drain": {"seconds": 3.0}}
+    assert "5.0 s warmup, 25.0 s steady, 3.0 s drain; rates and latencies are those of the steady one" in page(
+        {**GOOD, "phases": phases}, 140
+    )
+    assert "phases" not in page(GOOD)
+
+
 def test_without_a_terminal_the_page_is_plain() -> None:
     assert "\x1b" not in page(BAD)
     assert "\x1b[" in page(BAD, force_terminal=True, color_system="truecolor")

@@ -83,7 +83,7 @@ def test_the_summary_has_every_promised_key(how_to: tuple[Result, Path]) -> None
 def test_a_run_leaves_its_records_intervals_and_books(how_to: tuple[Result, Path]) -> None:
     result, folder = how_to
     names = {path.name for path in folder.iterdir()}
-    assert {"summary.json", "intervals.ndjson", "records-0.ndjson", "ledger.ndjson"} <= names
+    assert {"summary.json", "junit.xml", "intervals.ndjson", "records-0.ndjson", "ledger.ndjson"} <= names
     assert not [name for name in names if name.endswith(".stderr")], "nobody complained"
     assert orjson.loads((folder / "summary.json").read_bytes()) == result.summary
     records = [orjson.loads(line) for line in (folder / "records-0.ndjson").read_bytes().splitlines()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simulator.run.options import RunError
-from tests.run.rig import Follower, conducted, steady
+from tests.run.rig import Follower, brief, conducted, sound, steady
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +37,26 @@ async def test_a_threshold_with_abort_ends_the_load_and_drains() -> None:
     [event] = [event for event in result.summary["events"] if "threshold" in event["text"]]
     assert 1.9 < event["at_s"] < 6
     assert event["text"] in follower.notes
+
+
+async def test_a_number_that_is_exceeded_with_abort_ends_the_load_at_once_and_one_in_the_drain_ends_nothing() -> None:
+    refused = {"sandbox": {"faults": [{"operations": ["update"], "status": 500}]}}
+    begun = await conducted(
+        steady(**refused, load={"duration": "60s"}), thresholds=["failed < 5 abort", "failed < 6 abort"]
+    )
+    assert begun.summary["duration_s"] < 10
+    assert len([event for event in begun.summary["events"] if "threshold" in event["text"]]) == 1
+    released = {"sandbox": {"faults": [{"operations": ["release"], "status": 500}]}}
+    over = await conducted(steady(**released, load={"duration": "1s"}), thresholds=["failed < 5 abort"])
+    assert (over.verdict, over.exit_code) in {("fail", 1), ("invalid", 3)}
+    assert not [event for event in over.summary["events"] if "threshold" in event["text"]]
+
+
+async def test_a_warning_of_a_profile_passes() -> None:
+    warning = {"expect": "response.p99 < 1us", "level": "warn"}
+    result = await conducted(brief(thresholds=[warning]))
+    assert sound(result), result.why
+    assert result.summary["warnings"][0].startswith("threshold response.p99 < 1us warn: ")
 
 
 async def test_a_threshold_of_the_command_line_is_read_before_the_run() -> None:
