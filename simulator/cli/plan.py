@@ -11,7 +11,7 @@ import typer
 from pydantic_core import PydanticCustomError
 from rich.console import Console
 
-from simulator.config.quantities import RATE, SOME_COUNT, SOME_DURATION, Quantity
+from simulator.config.quantities import SOME_COUNT, SOME_DURATION, SOME_RATE, Quantity
 from simulator.run.options import RunError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def plan_command(
         per_core = {"requests_per_core": given, "origin": "--requests-per-core"}
     options = PlanOptions(
         subscribers=_whole(_optional(SOME_COUNT, "--subscribers", subscribers)),
-        rate_per_s=_optional(RATE, "--rate", rate),
+        rate_per_s=_optional(SOME_RATE, "--rate", rate),
         latency_s=_number(SOME_DURATION, "--latency", latency),
         sample=_whole(_optional(SOME_COUNT, "--sample", sample)),
         seed=seed,

@@ -161,7 +161,9 @@ def _verdict(short: list[Json]) -> Text:
 def _sources(plan: Json) -> RenderableType:
     engines, profile = plan["engines"], f"its {plan['subscribers_of_profile']:,} subscribers"
     per_core = words.count(engines["requests_per_core"])
-    arrivals = f"Arrivals are the profile's, scaled with {profile} unless --rate says otherwise, in equilibrium from the beginning."
+    arrivals = (
+        f"Arrivals are the profile's, scaled with {profile} unless --rate is given, in equilibrium from the beginning."
+    )
     errors = "+/- is twice the standard error of the sample."
     octets = (
         "Octets are those of HTTP/2: bodies as played, header fields and frames estimated; TCP, IP and TLS come on top."

@@ -1,4 +1,4 @@
-"""A fleet and the sandbox's core in one virtual clock: every exchange takes equally long, nothing sleeps, there are no sockets."""
+"""A fleet and the sandbox's core in one virtual clock: every exchange takes equally long, nothing sleeps, without sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from simulator.fleet.session import LiveSession
 from simulator.http2 import Answer, Exchange
 from simulator.measure import Recorder
 from simulator.n40 import Operation
-from simulator.sandbox.chf import Chf
+from simulator.sandbox.chf import Chf, LocationForm
 
 NS_PER_S: Final = 1_000_000_000
 EPOCH: Final = 1_795_003_200 * NS_PER_S
@@ -39,7 +39,13 @@ class VirtualWorld:
         self._latency = latency
         self._on_request = on_request
         self._on_answer = on_answer
-        self._chf = Chf(rating_plan(profile), pace=profile.pace, epoch=EPOCH, collections=[collection(profile)])
+        self._chf = Chf(
+            rating_plan(profile),
+            pace=profile.pace,
+            epoch=EPOCH,
+            location=LocationForm.ABSOLUTE,  # as the sandbox answers on a wire
+            collections=[collection(profile)],
+        )
         self.fleet = Fleet(
             profile,
             seed=seed,

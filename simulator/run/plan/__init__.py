@@ -1,4 +1,4 @@
-"""What a load would take, from its profile alone: a sample of devices is played in virtual time and scaled up, without sockets."""
+"""What a load would take, from its profile alone: a sample of devices is played in virtual time and scaled up. No sockets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from simulator.config import Profile
 from simulator.run.options import RunError
 from simulator.run.plan import estimate, sizing
 from simulator.run.plan.arrivals import Intended, intended, shares
-from simulator.run.plan.estimate import ALL, OPEN, Curve
+from simulator.run.plan.estimate import ALL, OPEN, Curve, thinned
 from simulator.run.plan.kernel import per_slice
 from simulator.run.plan.play import BATCHES, REQUESTS, Sample, play_sample
 from simulator.version import __version__
@@ -52,12 +52,16 @@ def plan(profile: Profile, options: PlanOptions) -> Json:
     sample = play_sample(profile, seed=seed, latency_s=options.latency_s, devices=options.sample)
     subscribers = options.subscribers or profile.subscribers.count
     factor = subscribers / profile.subscribers.count
-    wanted = intended(profile, factor, options.rate_per_s, _cycle_s(profile, sample))
+
+    def wanted_by(lives: Sample) -> Intended:
+        return intended(profile, factor, options.rate_per_s, _cycle_s(profile, lives))
+
+    wanted = wanted_by(sample)
     busy = dict.fromkeys(wanted.by_usage, 0.0)
     if profile.load.mode == "open":
         busy = estimate.busy_shares(profile, sample, wanted, subscribers)
-    starts = estimate.thinned(wanted, busy)
-    curves = estimate.curves(sample, starts)
+    starts = thinned(wanted, busy)
+    curves = estimate.curves(sample, starts, [thinned(wanted_by(part), busy) for part in sample.parts()])
     usages = estimate.usage_figures(sample, starts, busy)
     needs = sizing.stream_needs(profile, usages, options.latency_s)
     engines = sizing.machines(

@@ -62,11 +62,11 @@ def slices_of(duration_s: float) -> int:
     return 24 if duration_s >= DAY_S else 12
 
 
-def curves(sample: Sample, starts: Intended) -> dict[str, Curve]:
-    """Every quantity of QUANTITIES for these starts."""
+def curves(sample: Sample, starts: Intended, without: list[Intended]) -> dict[str, Curve]:
+    """Every quantity of QUANTITIES for these starts; `without` are the starts that the sample without each batch would give."""
     totals = _merged(sample.batches)
     return {
-        name: Curve(parts=_sum_over_time(totals, starts, name), error=_error(sample, starts, name))
+        name: Curve(parts=_sum_over_time(totals, starts, name), error=_error(sample, without, name))
         for name in QUANTITIES
     }
 
@@ -166,28 +166,26 @@ def _sum_over_time(totals: dict[str, ByAge], starts: Intended, name: str) -> lis
     return [sum(parts) for parts in zip(*each, strict=True)]
 
 
-def _error(sample: Sample, starts: Intended, name: str) -> float:
+def _error(sample: Sample, without: list[Intended], name: str) -> float:
     """The relative standard error of a quantity's mean, by the jackknife: how it differs without each of the batches."""
+    usages = list(without[0].by_usage)
     batches = [
-        {usage: (_total(kernel, name), kernel.sessions) for usage, kernel in each.items()} for each in sample.batches
+        {usage: (_total(each[usage], name), each[usage].sessions) for usage in usages} for each in sample.batches
     ]
-    whole = {
-        usage: (sum(batch[usage][0] for batch in batches), sum(batch[usage][1] for batch in batches))
-        for usage in starts.by_usage
-    }
-    rates = {usage: starts.mean(usage) for usage in starts.by_usage}
-    without = [
+    amounts = {usage: sum(each[usage][0] for each in batches) for usage in usages}
+    sessions = {usage: sum(each[usage][1] for each in batches) for usage in usages}
+    means = [
         sum(
-            rates[usage] * (amount - batch[usage][0]) / (sessions - batch[usage][1])
-            for usage, (amount, sessions) in whole.items()
+            starts.mean(usage) * (amounts[usage] - batch[usage][0]) / (sessions[usage] - batch[usage][1])
+            for usage in usages
         )
-        for batch in batches
+        for batch, starts in zip(batches, without, strict=True)
     ]
-    mean = sum(without) / len(without)
+    mean = sum(means) / len(means)
     if not mean:
         return 0.0
-    squares = sum((each - mean) ** 2 for each in without)
-    return math.sqrt(squares * (len(without) - 1) / len(without)) / mean
+    spread = sum((each - mean) * (each - mean) for each in means)
+    return math.sqrt(spread * (len(means) - 1) / len(means)) / mean
 
 
 def _total(kernel: Kernel, name: str) -> float:

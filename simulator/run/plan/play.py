@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from simulator.config import Load, Profile
@@ -45,6 +46,11 @@ class Sample:
     def devices(self) -> int:
         """How many sessions (and events), each of a device of its own."""
         return sum(kernel.sessions for kernels in self.batches for kernel in kernels.values())
+
+    def parts(self) -> Iterator[Sample]:
+        """The sample without each of its batches."""
+        for place in range(len(self.batches)):
+            yield replace(self, batches=self.batches[:place] + self.batches[place + 1 :])
 
 
 class _Notes:
