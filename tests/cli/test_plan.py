@@ -48,21 +48,12 @@ def test_its_options_are_heeded(smfleet_command: Shell, tmp_path: Path) -> None:
         "100",
         "--seed",
         "9",
-        "--measured",
-        str(tmp_path),
-    ]
-    more = [
-        "--measured",
-        str(tmp_path),
         "--utilisation",
         "0.5",
         "--cores-per-machine",
         "2",
-        "--set",
-        "load.duration=24h",
-        "--json",
-        str(file),
     ]
+    more = ["--measured", str(tmp_path), "--set", "load.duration=24h", "--json", str(file)]
     assert smfleet_command("plan", "demo", *options, *more).code == 0
     plan = orjson.loads(file.read_bytes())
     assert (plan["pace"], plan["latency_s"], plan["seed"]) == (30, 0.05, 9)
