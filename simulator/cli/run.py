@@ -19,6 +19,8 @@ from simulator.run import run
 from simulator.run.options import Observer, RunError, Silence
 
 MOST_WORKERS = 256
+RUNS = Path("runs")
+"""Where runs leave their records by default, below the working directory."""
 
 
 def run_command(
@@ -38,7 +40,11 @@ def run_command(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field: --set load.rate=100/s")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for records, intervals and the summary.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for what the run leaves behind; default: runs/TIME-PROFILE."),
+    ] = None,
+    no_records: Annotated[bool, typer.Option("--no-records", help="Leave nothing behind.")] = False,
     summary_json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - is stdout.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view and no summary.")] = False,
     ledger: Annotated[
@@ -58,6 +64,8 @@ def run_command(
     codec: Annotated[str, typer.Option(help="HTTP/2 codec: ngh2 (fast) or h2 (portable).")] = "ngh2",
 ) -> None:
     """Run a profile against your CHF, or against the embedded sandbox."""
+    if no_records and out is not None:
+        raise RunError("--no-records: leaves nothing for --out to keep")
     to_stdout = summary_json is not None and str(summary_json) == "-"
     if summary_json is not None and not to_stdout:
         _check_writable(summary_json)
@@ -73,6 +81,8 @@ def run_command(
         seed=seed,
         workers=workers,
         out=out,
+        runs=None if no_records else RUNS,
+        command=sys.argv,
         ledger=ledger,
         ca_file=ca_file,
         certificate=certificate,
@@ -87,6 +97,8 @@ def run_command(
     if not quiet:
         with suppress(OSError):
             console.print(render(result.summary))
+            if result.folder is not None:
+                console.print(f"records: {result.folder}", highlight=False, soft_wrap=True)
     elif not result.passed:
         print(f"smfleet: {result.verdict}: {'; '.join(result.why)}", file=sys.stderr)
     if summary_json is not None:
