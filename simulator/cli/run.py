@@ -44,6 +44,10 @@ def run_command(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for what the run leaves behind; default: runs/TIME-PROFILE."),
     ] = None,
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IMSI", help="Write down one subscriber's call flow: imsi-001010000000001; repeatable."),
+    ] = None,
     no_records: Annotated[bool, typer.Option("--no-records", help="Leave nothing behind.")] = False,
     summary_json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - is stdout.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view and no summary.")] = False,
@@ -66,6 +70,8 @@ def run_command(
     """Run a profile against your CHF, or against the embedded sandbox."""
     if no_records and out is not None:
         raise RunError("--no-records: leaves nothing for --out to keep")
+    if no_records and trace:
+        raise RunError("--no-records: leaves no place for --trace")
     to_stdout = summary_json is not None and str(summary_json) == "-"
     if summary_json is not None and not to_stdout:
         _check_writable(summary_json)
@@ -83,6 +89,7 @@ def run_command(
         out=out,
         runs=None if no_records else RUNS,
         command=sys.argv,
+        traces=trace or (),
         ledger=ledger,
         ca_file=ca_file,
         certificate=certificate,

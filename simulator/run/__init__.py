@@ -22,6 +22,7 @@ def run(
     out: str | Path | None = None,
     runs: str | Path | None = None,
     command: Sequence[str] = (),
+    traces: Sequence[str] = (),
     ledger: str | None = None,
     ca_file: str | Path | None = None,
     certificate: str | Path | None = None,
@@ -38,9 +39,9 @@ def run(
     `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and `duration` is one of
     them (neither changes a checked profile). `target` is the API root of the CHF (`http://host:port` speaks HTTP/2 with prior
     knowledge, `https://` negotiates it), or those of several in order of priority; without one the embedded sandbox is charged.
-    Records are kept in the folder `out`, or in a new one in the folder `runs`, by default nowhere; `command` is the command
-    line that they name. `conformance` (0 to 1) is the share of answers that is checked against
-    the book, and by your OpenAPI files in `openapi`.
+    Records are kept in the folder `out`, or in a new one in the folder `runs`, by default nowhere; `command` is the command line
+    that they name, `traces` are subscribers (`imsi-…`) whose call flow is kept as well. `conformance` (0 to 1) is the share of
+    answers that is checked against the book, and by your OpenAPI files in `openapi`.
     Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where the run cannot be done;
     both messages are for people.
     """
@@ -62,6 +63,7 @@ def run(
         out=None if out is None else Path(out),
         runs=None if runs is None else Path(runs),
         command=command,
+        traces=traces,
         codec=codec,
         conformance=conformance,
         openapi=None if openapi is None else Path(openapi),

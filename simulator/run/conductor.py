@@ -28,6 +28,7 @@ from simulator.run.events import RunEvents
 from simulator.run.folder import RunFolder, run_folder
 from simulator.run.manifest import build_manifest
 from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
+from simulator.run.tracing import traced_subscribers
 from simulator.version import __version__
 
 READY_TIMEOUT_S = 60.0
@@ -48,6 +49,7 @@ async def conduct(options: RunOptions) -> Result:
             raise RunError(f"profile {options.profile.name}: thresholds: {error}") from None
     if options.openapi is not None:
         load_schemas(options.openapi)  # the engines do so again; what is wrong with them is said now
+    traced_subscribers(options.profile, options.traces)  # what is wrong is said before there is a folder
     with run_folder(options) as folder:
         return await Conductor(options, folder).run()
 
@@ -61,6 +63,7 @@ class Conductor:
         self._folder = folder
         self._events = RunEvents(folder, options.observer)
         self._seed = options.profile.seed if options.seed is None else options.seed
+        self._traced = traced_subscribers(options.profile, options.traces)
         self._totals = Totals()
         self._sandbox: EmbeddedSandbox | None = None
         self._engines: list[EngineProcess] = []
@@ -103,6 +106,7 @@ class Conductor:
                 self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder.path)))
             facts = await self._load(targets)
             self._measured = True
+            self._notes += self._folder.notes(self._traced)
             audit = await self._audit()
             broken = await self._promises()
         facts = replace(
@@ -177,6 +181,7 @@ class Conductor:
 
     async def _configure(self, targets: list[str]) -> None:
         options = self._options
+        traces = [(number, str(self._folder.trace(name))) for name, number in self._traced.items()]
         for engine in self._engines:
             await engine.send(
                 messages.Configure(
@@ -195,6 +200,8 @@ class Conductor:
                     insecure=options.insecure,
                     conformance=options.conformance,
                     openapi=_text(options.openapi),
+                    journal=_text(self._folder.journal(engine.worker)),
+                    traces=traces,
                 )
             )
 
@@ -314,6 +321,8 @@ class Conductor:
                 engine.finished = True
             case messages.Event(name="note"):
                 self._events.on_engine(report)
+            case messages.Sample():
+                self._folder.keep_sample(engine.worker, report.sample)
             case messages.Drained():
                 engine.left_open = report.open
             case messages.Error():

@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from io import FileIO
@@ -80,6 +80,25 @@ class RunFolder:
     def journal(self, worker: int) -> Path | None:
         """Where an engine writes which sessions are open; None where nobody could read it."""
         return self.path / f"journal-{worker}.ndjson" if self.kept else None
+
+    def trace(self, name: str) -> Path:
+        """Where the call flow of a subscriber, `imsi-…`, is written."""
+        return self.path / f"trace-{name}.txt"
+
+    def keep_sample(self, worker: int, sample: dict[str, Any]) -> None:
+        """Keep a failed attempt."""
+        if self.kept:
+            self.samples.write({"at_s": sample.pop("at_s"), "worker": worker, **sample})
+
+    def notes(self, traced: Iterable[str] = ()) -> list[str]:
+        """What a reader of the summary finds here besides the usual."""
+        notes = []
+        if self.samples.count:
+            notes.append(f"samples of {self.samples.count:,} failures: {self.path / 'samples.ndjson'}")
+        for name in traced:
+            file = self.trace(name)
+            notes.append(f"trace: {file}" if file.exists() else f"trace: {name} had no session in this run")
+        return notes
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
         """Say what this run is, before its load begins; either all of it is there or nothing."""

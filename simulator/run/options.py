@@ -59,6 +59,7 @@ class RunOptions:
     `targets` are the API roots of the CHFs in order of priority, none for the embedded sandbox. `ledger` is where the books of a
     foreign CHF can be read: the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind;
     without one, a new folder in `runs`; without either, nothing is left. `command` is the command line, for the manifest.
+    `traces` are subscribers (`imsi-…`) whose call flow is written down in the folder.
     `conformance` is the share (0 to 1) of answers that is checked against the book, and against the OpenAPI files in the folder
     `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
     """
@@ -71,6 +72,7 @@ class RunOptions:
     out: Path | None = None
     runs: Path | None = None
     command: Sequence[str] = ()
+    traces: Sequence[str] = ()
     codec: str = "ngh2"
     ca_file: Path | None = None
     certificate: Path | None = None
