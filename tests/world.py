@@ -14,6 +14,7 @@ from simulator.audit import Audit, Auditor
 from simulator.config import Profile, load_plan, load_profile
 from simulator.fleet.chfs import Destination
 from simulator.fleet.fleet import Fleet, Share
+from simulator.fleet.witnesses import NOBODY, Witnesses
 from simulator.http2 import Answer, Exchange, Failure, FailureKind
 from simulator.measure import Recorder, Totals
 from simulator.sandbox.chf import Chf
@@ -90,6 +91,7 @@ class World:
     events_told: list[str] = field(default_factory=list)
     keep: bool = True
     mood: Mood | None = None
+    witnesses: Witnesses = NOBODY
     messages: list[Message] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
 
@@ -123,6 +125,7 @@ class World:
             wake=lambda moment: None,
             on_finished=lambda: None,
             tell=lambda subject, text: self.events_told.append(f"{subject} {text}"),
+            witnesses=self.witnesses,
         )
 
     def _at(self, moment: int, what: Callable[[], None]) -> None:

@@ -20,6 +20,9 @@ from simulator.run import run
 from simulator.run.limits import MOST_WORKERS
 from simulator.run.options import Observer, RunError, Silence
 
+RUNS = Path("runs")
+"""Where runs leave their records by default, below the working directory."""
+
 
 def run_command(
     profile: Annotated[str, typer.Argument(help="A shipped profile (see `smfleet profiles`) or a file.")] = "demo",
@@ -47,7 +50,15 @@ def run_command(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field: --set load.rate=100/s")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for records, intervals and the summary.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for what the run leaves behind; default: runs/TIME-PROFILE."),
+    ] = None,
+    trace: Annotated[
+        list[str] | None,
+        typer.Option(metavar="IMSI", help="Write down one subscriber's call flow: imsi-001010000000001; repeatable."),
+    ] = None,
+    no_records: Annotated[bool, typer.Option("--no-records", help="Leave nothing behind.")] = False,
     summary_json: Annotated[Path | None, typer.Option(help="Write the summary as JSON; - is stdout.")] = None,
     junit_file: Annotated[Path | None, typer.Option("--junit", help="Write the judgements as JUnit XML.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No live view; one line at the end.")] = False,
@@ -68,6 +79,10 @@ def run_command(
     codec: Annotated[str, typer.Option(help="HTTP/2 codec: ngh2 (fast) or h2 (portable).")] = "ngh2",
 ) -> None:
     """Run a profile against your CHF, or against the embedded sandbox."""
+    if no_records and out is not None:
+        raise RunError("--no-records: leaves nothing for --out to keep")
+    if no_records and trace:
+        raise RunError("--no-records: leaves no place for --trace")
     to_stdout = summary_json is not None and str(summary_json) == "-"
     for option, file in (("--summary-json", None if to_stdout else summary_json), ("--junit", junit_file)):
         if file is not None:
@@ -85,6 +100,9 @@ def run_command(
         workers=_workers(workers),
         thresholds=thresholds or (),
         out=out,
+        runs=None if no_records else RUNS,
+        command=sys.argv,
+        traces=trace or (),
         ledger=ledger,
         ca_file=ca_file,
         certificate=certificate,
@@ -99,6 +117,8 @@ def run_command(
     if not quiet:
         with suppress(OSError):
             console.print(render(result.summary))
+            if result.folder is not None:
+                console.print(f"records: {result.folder}", highlight=False, soft_wrap=True)
     else:
         print(f"smfleet: {result.line}", file=sys.stderr)
     if junit_file is not None:

@@ -43,6 +43,8 @@ class Books:
                 "ref": record.reference.decode() or None,
                 "key": f"{subscriber}/{name or record.created.decode()}",  # as a CHF that reads the messages names it
                 "subscriber": subscriber,
+                "number": live.number,
+                "released": live.released or session.end is None,  # one that the CHF lost is no longer there either
                 "usage": live.usage.name,
                 "operation": live.usage.charging,
                 "rg": record.rating_group,

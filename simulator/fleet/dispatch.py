@@ -15,6 +15,7 @@ from simulator.fleet.series import Series
 from simulator.fleet.services import message_form, sbi_headers
 from simulator.fleet.session import LiveSession
 from simulator.fleet.tokens import Tokens
+from simulator.fleet.witnesses import NOBODY, Witnesses
 from simulator.http2 import Answer, Exchange, Failure, FailureKind, Header
 from simulator.measure import Recorder
 from simulator.n40 import (
@@ -23,6 +24,7 @@ from simulator.n40 import (
     Delivery,
     DeliveryPolicy,
     Operation,
+    Outcome,
     Request,
     Trouble,
     read_answer,
@@ -52,6 +54,7 @@ _RELEASE: Final = Operation.RELEASE
 _UPDATE: Final = Operation.UPDATE
 _RETRY: Final = Handling.RETRY_AND_TERMINATE
 _FAILURE: Final = Action.FAILURE
+_FAILED: Final = Outcome.FAILED
 
 Transmit = Callable[[NetworkFunction, Exchange, int, "bytes | None", int], None]
 """Send an exchange of a network function, to the CHF at that place or to the origin that a Location named; at `now`."""
@@ -97,6 +100,7 @@ class Dispatch:
         epoch: int,
         tokens: Tokens | None,
         sample: ConformanceSample | None,
+        witnesses: Witnesses = NOBODY,
     ) -> None:
         self._owner = owner
         self._chfs = chfs
@@ -114,6 +118,9 @@ class Dispatch:
         )
         self._tokens = tokens
         self._sample = sample
+        self._samples = witnesses.samples
+        self._trace = witnesses.trace
+        self._journal = witnesses.journal
         self._rebase = profile.dialect.location != "uri"  # of Location only the path is kept
         self._gzip = profile.gzip
         self._sbi = sbi_headers(profile)
@@ -147,10 +154,13 @@ class Dispatch:
     def _move(self, live: LiveSession, place: int) -> None:
         self._counters[f"failovers|{live.chf + 1}|{place + 1}"] += 1
         live.chf, live.rebased, live.moved = place, True, live.moved + 1
+        if self._journal is not None:
+            self._journal.enter(live)
 
     def send_again(self, live: LiveSession, delivery: Delivery, now: int) -> None:
         """The time that the CHF wanted to be left alone is over, or there is a new token."""
         delivery.again_at = 0
+        delivery.attempts += 1
         if live.request is not None:
             self._attempt(live, live.request, delivery.body, now)
 
@@ -188,6 +198,8 @@ class Dispatch:
         if self.awaiting > self.most_awaiting:
             self.most_awaiting = self.awaiting
         exchange = Exchange(headers, body, now + self._policy.timeout, self._on_done, live)
+        if self._trace is not None:
+            self._trace.sent(live, request, exchange, now)
         self._transmit(live.function, exchange, place, origin, now)
 
     def _add_headers(self, live: LiveSession, headers: list[Header], origin: bytes, now: int) -> None:
@@ -214,6 +226,8 @@ class Dispatch:
         if request is None or live.session.end is not None:
             return  # it was left open
         self._owner.set_now(now)
+        if self._trace is not None:
+            self._trace.done(live, request, exchange, result, now)
         if not live.first_sent:
             live.first_sent = exchange.sent
         if isinstance(result, Failure):
@@ -240,7 +254,7 @@ class Dispatch:
         if self._sample is not None:
             self._sample.look(request, result.status, result.headers, result.body)
         if answer.action is _FAILURE and self._comes_again(
-            live, request, exchange, result, now, processed=not answer.unprocessed
+            live, request, exchange, result, answer.cause, now, processed=not answer.unprocessed
         ):
             return
         chf = self._chfs.all[live.chf]
@@ -248,6 +262,8 @@ class Dispatch:
             self._chfs.on_life(chf)
         if self._several:
             chf.requests += 1
+        if answer.outcome is _FAILED and self._samples is not None:
+            self._samples.take(live, request, exchange, result, answer.cause, now)
         if live.delivery is not None:
             self._end_delivery(live, live.delivery, answer, result.status)
         self._series.answered(live, request.operation, exchange, answer, now)
@@ -278,6 +294,8 @@ class Dispatch:
         else:
             live.chf = place
         live.rebased = place is not None
+        if self._journal is not None:
+            self._journal.enter(live)
 
     def _on_failure(self, live: LiveSession, request: Request, exchange: Exchange, failure: Failure, now: int) -> None:
         delivery = live.delivery = live.delivery or Delivery(request, self._policy)
@@ -286,6 +304,8 @@ class Dispatch:
         chf = self._chfs.all[live.chf]
         if failure.kind is not FailureKind.OVERFLOW and failure.kind is not FailureKind.REFUSED:
             self._chfs.on_failure(chf, failure.kind.upper(), now)
+        if self._samples is not None:
+            self._samples.take(live, request, exchange, failure, failure.kind.upper(), now)
         chances = self._chances(live, request, trouble, now)
         step = delivery.on_failure(chances, safe=safe, hopeless=safe and failure.kind in HOPELESS)
         if step is not Step.GIVE_UP:
@@ -300,7 +320,15 @@ class Dispatch:
         self._owner.on_failure(live, request, trouble, now, processed=delivery.processed)
 
     def _comes_again(
-        self, live: LiveSession, request: Request, exchange: Exchange, result: Answer, now: int, *, processed: bool
+        self,
+        live: LiveSession,
+        request: Request,
+        exchange: Exchange,
+        result: Answer,
+        cause: str,
+        now: int,
+        *,
+        processed: bool,
     ) -> bool:
         """Whether an answer that is no use leads to another attempt; if not, the session is told."""
         status = result.status
@@ -320,6 +348,8 @@ class Dispatch:
         else:
             self._series.repeated(live, request.operation, exchange, now)
         self._counters[f"answers_followed|{status}"] += 1
+        if self._samples is not None and status != 401 and status not in REDIRECTS:
+            self._samples.take(live, request, exchange, result, cause, now)
         if step is Step.WAIT:
             self._owner.wait(live, now + wait)
         elif step is not Step.RENEW:
@@ -351,6 +381,7 @@ class Dispatch:
             place = self._chfs.next_after(live.chf, live.moved, now)
             assert place is not None
             self._move(live, place)
+        delivery.attempts += 1
         self._attempt(live, request, delivery.body, now)
 
     def _chances(self, live: LiveSession, request: Request, trouble: Trouble, now: int) -> Chances:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from simulator.config import Profile
 from simulator.config.security import NoAuthentication
@@ -19,11 +20,15 @@ from simulator.fleet.conformance import ConformanceSample
 from simulator.fleet.connections import FleetConnections
 from simulator.fleet.draws import seed_key, session_key
 from simulator.fleet.fleet import Fleet, Share
+from simulator.fleet.journal import PERIOD_S, Journal
 from simulator.fleet.messages import Configure
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.notify_server import NotifyServer
+from simulator.fleet.samples import FailureSamples
 from simulator.fleet.tokens import Tokens
+from simulator.fleet.trace import Trace, TraceFile
 from simulator.fleet.vitals import GarbagePauses, timer_floor_us
+from simulator.fleet.witnesses import NOBODY, Witnesses
 from simulator.http2 import Target, client_tls, without_user
 from simulator.measure import Merge, Phase, Recorder, Snapshot
 from simulator.n40.conformance import SchemaCheck
@@ -57,7 +62,7 @@ class Engine:
     """Runs one worker's share of a profile.
 
     `on_snapshot` gets every interval, `on_finished` tells when all is done, `on_error` why it cannot go on, in one line, and
-    `on_event` what a person should know at once: about what, and what happened.
+    `on_event` what a person should know at once: about what, and what happened. `on_sample` gets some failed attempts.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Engine:
         on_finished: Callable[[], None],
         on_error: Callable[[str], None],
         on_event: Callable[[str, str], None],
+        on_sample: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.profile = Profile.model_validate(command.profile)
         self._command = command
@@ -74,6 +80,8 @@ class Engine:
         self._on_finished = on_finished
         self._on_error = on_error
         self._on_event = on_event
+        self._on_sample = on_sample
+        self._witnesses = NOBODY
         self._finished = asyncio.Event()
         targets = [split_root(target) for target in command.targets]
         self._destinations = [
@@ -96,6 +104,7 @@ class Engine:
         )
         self._fleet: Fleet | None = None
         self._records: FileIO | None = None
+        self._journal: FileIO | None = None
         self._notified: NotifyServer | None = None
         self._tokens: Tokens | None = None
         self._functions: dict[str, list[NetworkFunction]] = {}
@@ -103,6 +112,7 @@ class Engine:
         self._armed_for = 0
         self._timer: asyncio.TimerHandle | None = None
         self._interval: asyncio.TimerHandle | None = None
+        self._writing: asyncio.TimerHandle | None = None
         self._lag = 0
         self._pauses = GarbagePauses()
         self._timer_floor_us = 0.0
@@ -125,11 +135,12 @@ class Engine:
             functions = [each for instances in self._functions.values() for each in instances]
             # Buffered by the books, which hand over whole batches.
             self._records = Path(self._command.records).open("ab", buffering=0)  # noqa: ASYNC230, SIM115
+            if self._command.journal is not None:
+                self._journal = Path(self._command.journal).open("ab", buffering=0)  # noqa: ASYNC230, SIM115
             await self._authenticate(functions)
             await self._connections.open(functions)
         except BaseException:
-            if self._records is not None:
-                self._records.close()
+            self._close_files()
             await self._close()
             raise
 
@@ -168,6 +179,7 @@ class Engine:
         """Begin the load at `t0`; see `Start`."""
         command = self._command
         self.recorder = Recorder(t0)
+        self._witnesses = self._witnesses_from(t0)
         self._fleet = Fleet(
             self.profile,
             seed=command.seed,
@@ -184,6 +196,7 @@ class Engine:
             functions=self._functions,
             tokens=self._tokens,
             sample=self._sample(self.recorder),
+            witnesses=self._witnesses,
         )
         self._t0 = t0
         self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load
@@ -198,6 +211,7 @@ class Engine:
         self._pauses.take()
         self._floor = self._loop.create_task(self._measure_timer_floor(t0))
         self._interval = self._loop.call_later(INTERVAL_S, self._cut)
+        self._writing = self._loop.call_later(PERIOD_S, self._keep_writing)
         if self._fleet.finished:
             self._finish()  # no session of the run is this worker's
         else:
@@ -211,15 +225,50 @@ class Engine:
             else None
         )
 
+    def _witnesses_from(self, t0: int) -> Witnesses:
+        traces = {number: TraceFile(Path(file)) for number, file in self._command.traces}
+        return Witnesses(
+            journal=None if self._journal is None else Journal(self._write_journal),
+            samples=None if self._on_sample is None else FailureSamples(t0, self._key, self._on_sample),
+            trace=Trace(t0, traces) if traces else None,
+        )
+
+    # -- on disk ------------------------------------------------------------------------------------------------------
+
     def _write_record(self, lines: bytes) -> None:
-        """All of it, though the system may take it in pieces. Without its books an engine cannot go on."""
         assert self._records is not None
+        self._write(self._records, lines, f"records cannot be written to {self._command.records}")
+
+    def _write_journal(self, lines: bytes) -> None:
+        assert self._journal is not None
+        self._write(self._journal, lines, f"the journal cannot be written to {self._command.journal}")
+
+    def _write(self, file: FileIO, lines: bytes, trouble: str) -> None:
+        """All of it, though the system may take it in pieces. Without its books an engine cannot go on."""
         left = memoryview(lines)
         try:
             while left:
-                left = left[self._records.write(left) :]
+                left = left[file.write(left) :]
         except OSError as error:
-            self._on_error(f"records cannot be written to {self._command.records}: {error.strerror}")
+            self._on_error(f"{trouble}: {error.strerror}")
+
+    def write_down(self) -> None:
+        """Leave on disk what has ended and what is open, as of now."""
+        if self._fleet is not None:
+            self._fleet.books.flush()
+        if self._witnesses.journal is not None:
+            self._witnesses.journal.flush()
+
+    def _keep_writing(self) -> None:
+        self._writing = self._loop.call_later(PERIOD_S, self._keep_writing)
+        self.write_down()
+
+    def _close_files(self) -> None:
+        for file in (self._records, self._journal):
+            if file is not None:
+                file.close()
+        if self._witnesses.trace is not None:
+            self._witnesses.trace.close()
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
@@ -261,7 +310,7 @@ class Engine:
     def _take_interval(self) -> None:
         fleet, recorder = self._fleet, self.recorder
         assert fleet is not None
-        fleet.books.flush()
+        self.write_down()
         now = time.monotonic_ns()
         fleet.set_gauges(now)
         counters = recorder.counters
@@ -321,15 +370,19 @@ class Engine:
         if fleet is None:
             await self._close()
             return 0
-        for timer in (self._timer, self._interval):
+        for timer in (self._timer, self._interval, self._writing):
             if timer is not None:
                 timer.cancel()
         fleet.stop()
         await self._close()
         fleet.abandon(time.monotonic_ns())
+        if self._witnesses.samples is not None:
+            self._witnesses.samples.finish()
+        if self._witnesses.trace is not None:
+            for problem in self._witnesses.trace.problems():
+                self._on_event("trace:", problem)
         self._take_interval()
-        assert self._records is not None
-        self._records.close()
+        self._close_files()
         return fleet.abandoned
 
     async def _close(self) -> None:

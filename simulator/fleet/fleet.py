@@ -26,8 +26,10 @@ from simulator.fleet.series import Series
 from simulator.fleet.session import Changes, LiveSession
 from simulator.fleet.tokens import Tokens
 from simulator.fleet.usage import Usage, build_usages
+from simulator.fleet.witnesses import NOBODY, Witnesses
 from simulator.measure import Merge, Recorder, key
-from simulator.n40 import ChargingAnswer, End, Request, Trouble
+from simulator.n40 import ChargingAnswer, End, Operation, Request, Trouble
+from simulator.n40.answers import Action
 from simulator.n40.flow import NEVER
 
 NS_PER_S: Final = 1_000_000_000
@@ -36,6 +38,11 @@ LATEST_START: Final = NS_PER_S
 DROPPED_PAUSE: Final = NS_PER_S // 10
 """A device of a closed loop that could not start tries again after so long, however little it thinks."""
 FLAT_OUT_HORIZON: Final = 86_400 * NS_PER_S
+# Globals, because looking up an enum's member costs ten times as much.
+_CREATE: Final = Operation.CREATE
+_RELEASE: Final = Operation.RELEASE
+_GO_ON: Final = Action.GO_ON
+_GONE: Final = Action.GONE
 GOOD_ENDS: Final = (End.COMPLETED, End.UNCHARGED, End.ABORTED)
 Tell = Callable[[str, str], None]
 """Something that a person should know at once: what it is about, and what happened."""
@@ -78,6 +85,7 @@ class Fleet(Owner):
         functions: dict[str, list[NetworkFunction]] | None = None,
         tokens: Tokens | None = None,
         sample: ConformanceSample | None = None,
+        witnesses: Witnesses = NOBODY,
     ) -> None:
         self.profile = profile
         self.pace = Pace(t0, profile.pace)
@@ -122,7 +130,10 @@ class Fleet(Owner):
             epoch=epoch,
             tokens=tokens,
             sample=sample,
+            witnesses=witnesses,
         )
+        self._journal = witnesses.journal
+        self._trace = witnesses.trace
         self.abandoned = 0
         """Sessions that were left open at the CHF."""
 
@@ -238,6 +249,8 @@ class Fleet(Owner):
         if live is None or live.session.end is not None:
             return False
         self.set_now(now)
+        if self._trace is not None:
+            self._trace.notified(live, rating_groups, now, abort=abort)
         moment = self._moment(live, now)
         if moment < live.ends_at:
             live.session.on_notify(rating_groups, moment, abort=abort)
@@ -385,6 +398,8 @@ class Fleet(Owner):
             self._counters[live.usage.completed] += 1
         else:
             self._counters[f"sessions|failed|{live.usage.name}|{end}"] += 1
+        if self._journal is not None and not live.released:
+            self._journal.leave_open(live)
         self.books.enter(live, live.session.next_records())
 
     def _again(self, device: int, number: int, now: int) -> None:
@@ -405,6 +420,11 @@ class Fleet(Owner):
         session.on_answer(request.id, answer, moment)
         if answer.broken:
             self._counters["promises_broken|" + answer.broken] += 1
+        if request.operation is _CREATE:
+            if self._journal is not None:
+                self._journal.enter(live)
+        elif request.operation is _RELEASE:
+            live.released = answer.action is _GO_ON or answer.action is _GONE
         if session.lost is not None:
             self.books.enter(live, session.next_records())
         self._proceed(live, now)

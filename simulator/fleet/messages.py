@@ -40,7 +40,8 @@ class Message:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configure(Message):
     """Become worker `worker` of `workers` of a run. `targets` are the API roots of the CHFs in order of
-    priority, `records` is the file for audit records.
+    priority, `records` is the file for audit records, `journal` that for open sessions, `traces` those of subscribers to follow,
+    by number.
 
     `profile` is the checked profile as JSON. TLS: `ca_file`, `certificate` and `key` are paths.
     `conformance` is the share of answers that is checked, by the OpenAPI files in the folder `openapi` too, if there is one.
@@ -62,6 +63,8 @@ class Configure(Message):
     insecure: bool = False
     conformance: float = 0.0
     openapi: str | None = None
+    journal: str | None = None
+    traces: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,15 @@ class Event(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sample(Message):
+    """An attempt that failed, with its exchange, without credentials: see `fleet.samples`."""
+
+    TYPE: ClassVar[str] = "sample"
+    worker: int
+    sample: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drained(Message):
     """The end of the load: how many sessions are left open at the CHF."""
 
@@ -149,7 +161,8 @@ class Bye(Message):
 
 
 _KINDS: dict[str, type[Message]] = {
-    kind.TYPE: kind for kind in (Configure, Start, Drain, Stop, Ready, SnapshotReport, Event, Drained, Error, Bye)
+    kind.TYPE: kind
+    for kind in (Configure, Start, Drain, Stop, Ready, SnapshotReport, Event, Sample, Drained, Error, Bye)
 }
 
 

@@ -124,7 +124,9 @@ class Commands:
                 f"this engine is version {__version__} (protocol {messages.PROTOCOL}), "
                 f"the driver is version {command.version} (protocol {command.protocol})"
             )
-        self._engine = Engine(command, self._reports.send_snapshot, self._on_finished, self.give_up, self._on_event)
+        self._engine = Engine(
+            command, self._reports.send_snapshot, self._on_finished, self.give_up, self._on_event, self._on_sample
+        )
         await self._engine.open()
         self._reports.send(messages.Ready(worker=command.worker, version=__version__))
 
@@ -138,6 +140,14 @@ class Commands:
     def _on_event(self, subject: str, text: str) -> None:
         fields = {"subject": subject, "text": text}
         self._reports.send(messages.Event(worker=self._reports.worker, name="note", fields=fields))
+
+    def _on_sample(self, sample: dict[str, Any]) -> None:
+        self._reports.send(messages.Sample(worker=self._reports.worker, sample=sample))
+
+    def on_driver_gone(self) -> None:
+        """Nobody will say anything any more: leave what is known on disk."""
+        if self._engine is not None:
+            self._engine.write_down()
 
     async def _drain(self, timeout_s: float) -> None:
         left = 0
@@ -163,6 +173,8 @@ async def serve() -> None:
     reading = loop.create_task(read_commands(reader, commands))
     over = loop.create_task(commands.over.wait())
     await asyncio.wait({reading, over}, return_when=asyncio.FIRST_COMPLETED)
+    if not commands.over.is_set():
+        commands.on_driver_gone()
     reading.cancel()
     over.cancel()
     await reports.aclose()

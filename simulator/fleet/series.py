@@ -16,6 +16,11 @@ OTHER: Final = "OTHER"
 LONGEST_CAUSE: Final = 60
 
 
+def printable(word: str) -> str:
+    """A word of the CHF's as it may be shown: bounded in length, printable, without the separator of labels."""
+    return "".join([each if each.isprintable() and each != "|" else "?" for each in word[:LONGEST_CAUSE]])
+
+
 class Series:
     """Counts requests and collects their latencies, in microseconds, for the interval's cut."""
 
@@ -83,6 +88,5 @@ class Series:
         """The series that counts a word of the CHF's: bounded in number and length, printable, without the labels' separator."""
         if len(series) >= MAX_CAUSES:
             return key(metric, OTHER)
-        shown = "".join(each if each.isprintable() and each != "|" else "?" for each in word[:LONGEST_CAUSE])
-        series[word] = name = key(metric, shown)
+        series[word] = name = key(metric, printable(word))
         return name

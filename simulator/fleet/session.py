@@ -53,6 +53,7 @@ class LiveSession:
         "moved",
         "number",
         "rebased",
+        "released",
         "request",
         "session",
         "slot",
@@ -85,6 +86,7 @@ class LiveSession:
         self.token = 0  # the generation of the token that the request carried
         self.moved = 0  # how often the request that is on its way went to another CHF
         self.rebased = False  # moved there, so that the origin of its Location is no longer right
+        self.released = False  # the CHF has confirmed that it is over
         self.first_sent = 0
         self.clock = 0
 

@@ -116,6 +116,7 @@ class Usage:
         "_groups",
         "_length",
         "_units",
+        "all_slots",
         "changes",
         "charging",
         "completed",
@@ -145,6 +146,7 @@ class Usage:
         self.functions = functions
         self.slots = config.sessions
         self.first_slot = first_slot
+        self.all_slots = 0  # of one device, for all its usages; known when they are all built
         self.started = f"sessions|started|{name}"
         self.completed = f"sessions|completed|{name}"
         self.changes = ChangeSource(config.changes, functions[0].rat) if config.changes else None
@@ -258,6 +260,8 @@ def build_usages(
         first_slot += config.sessions
         if served_by[0].kind in PDU_SESSION_KINDS:
             pdu_sessions += config.sessions
+    for usage in usages:
+        usage.all_slots = first_slot
     return usages
 
 

@@ -8,6 +8,7 @@ from simulator.http2.codec import HeaderError
 from simulator.http2.guard import GuardLimits
 from simulator.http2.messages import Answer, Exchange, Failure, FailureKind, Header
 from simulator.http2.pool import Pool, PoolLimits
+from simulator.http2.redaction import REMOVED, credentials_in, is_secret_name, shown_headers, without_credentials
 from simulator.http2.server import Handler, Server, ServerLimits
 from simulator.http2.server_connection import ServerRequest
 from simulator.http2.statistics import ConnectionStatistics, PoolStatistics, ServerStatistics
@@ -16,6 +17,7 @@ from simulator.http2.tls import client_tls, server_tls
 
 __all__ = [
     "CODECS",
+    "REMOVED",
     "Answer",
     "ConnectionStatistics",
     "Exchange",
@@ -35,6 +37,10 @@ __all__ = [
     "Target",
     "TargetError",
     "client_tls",
+    "credentials_in",
+    "is_secret_name",
     "server_tls",
+    "shown_headers",
+    "without_credentials",
     "without_user",
 ]

@@ -59,13 +59,14 @@ class Delivery:
     """
 
     __slots__ = (
-        "_repeats_here", "again_at", "origin", "path", "policy", "processed", "redirects", "renewed", "repeats", "request",
-        "retried", "stays", "unprocessed", "waits",
+        "_repeats_here", "again_at", "attempts", "origin", "path", "policy", "processed", "redirects", "renewed", "repeats",
+        "request", "retried", "stays", "unprocessed", "waits",
     )  # fmt: skip
 
     def __init__(self, request: Request, policy: DeliveryPolicy) -> None:
         self.request = request
         self.policy = policy
+        self.attempts = 1
         self.processed = request.repeated  # whether a CHF may have seen an attempt
         self.repeats = 1 if request.repeated else 0  # attempts that may have been processed
         self._repeats_here = 0

@@ -21,6 +21,9 @@ def run(
     workers: int | Literal["auto"] = 1,
     thresholds: Sequence[str] = (),
     out: str | Path | None = None,
+    runs: str | Path | None = None,
+    command: Sequence[str] = (),
+    traces: Sequence[str] = (),
     ledger: str | None = None,
     ca_file: str | Path | None = None,
     certificate: str | Path | None = None,
@@ -37,9 +40,10 @@ def run(
     `profile` is a name of those shipped, a file, or a checked `Profile`; `overrides` are like `--set`, and `duration` is one of
     them (neither changes a checked profile). `target` is the API root of the CHF (`http://host:port` speaks HTTP/2 with prior
     knowledge, `https://` negotiates it), or those of several in order of priority; without one the embedded sandbox is charged.
-    `workers` is how many engine processes share the load, "auto" as many as there are cores for them; `thresholds` come on top of
-    the profile's. `conformance` (0 to 1) is the share of answers that is checked against the book, and by your OpenAPI files in
-    `openapi`.
+    `workers` is how many engine processes share the load, "auto" as many as there are cores for them; `thresholds` come on top
+    of the profile's. Records are kept in the folder `out`, or in a new one in the folder `runs`, by default nowhere; `command` is
+    the command line that they name, `traces` are subscribers (`imsi-…`) whose call flow is kept as well. `conformance` (0 to 1) is
+    the share of answers that is checked against the book, and by your OpenAPI files in `openapi`.
     Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where the run cannot be done;
     both messages are for people.
     """
@@ -68,6 +72,9 @@ def run(
         workers=workers,
         thresholds=thresholds,
         out=None if out is None else Path(out),
+        runs=None if runs is None else Path(runs),
+        command=command,
+        traces=traces,
         codec=codec,
         conformance=conformance,
         openapi=None if openapi is None else Path(openapi),

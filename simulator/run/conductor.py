@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
+import secrets
 import signal
 import sqlite3
-import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
 
 import anyio
 import httpx
-import orjson
 
 from simulator.audit import Audit, AuditError, Auditor, read_rows
 from simulator.config.openapi import load_schemas
@@ -27,12 +22,16 @@ from simulator.fleet import messages
 from simulator.fleet.engine import INTERVAL_S
 from simulator.http2 import without_user
 from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
-from simulator.report import RunFacts, build_summary, junit
+from simulator.report import RunFacts, build_summary
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
 from simulator.run.engines import EngineError, EngineProcess, engine_process
+from simulator.run.events import RunEvents
+from simulator.run.folder import RunFolder, run_folder
 from simulator.run.host import HostTicks, host_ticks, neighbours
 from simulator.run.limits import check_limits
+from simulator.run.manifest import build_manifest
 from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
+from simulator.run.tracing import traced_subscribers
 from simulator.version import __version__
 
 READY_TIMEOUT_S = 60.0
@@ -40,10 +39,6 @@ HEAD_START_NS = 150_000_000
 """Between the command to start and the start, so that all engines begin together."""
 HEAD_START_WITH_WEATHER_NS = 750_000_000
 """Where the sandbox has to be told first when its faults begin."""
-LEAST_BETWEEN_NOTES_S = 1.0
-"""That say the same of one subject."""
-MOST_EVENTS = 1_000
-"""Changes of state that the summary keeps."""
 GRACE_S = 10.0
 """Beyond the drain's timeout, for the engines to close down."""
 
@@ -53,7 +48,8 @@ async def conduct(options: RunOptions) -> Result:
     thresholds = read_thresholds(options)
     if options.openapi is not None:
         load_schemas(options.openapi)  # the engines do so again; what is wrong with them is said now
-    with _folder(options) as folder:
+    traced_subscribers(options.profile, options.traces)  # what is wrong is said before there is a folder
+    with run_folder(options) as folder:
         return await Conductor(options, folder, thresholds).run()
 
 
@@ -72,35 +68,18 @@ def read_thresholds(options: RunOptions) -> list[Threshold]:
     return read
 
 
-@contextmanager
-def _folder(options: RunOptions) -> Iterator[Path]:
-    """Where the run leaves its records: a given folder that stays, or a temporary one."""
-    if options.out is None:
-        folder = Path(tempfile.mkdtemp(prefix="smfleet-"))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"--out {options.out}: {error.strerror}") from None
-    if any(options.out.iterdir()):
-        raise RunError(f"--out {options.out}: the folder is not empty, and a run's records are never overwritten")
-    yield options.out
-
-
 class Conductor:
     """Holds what is known about one run while it goes."""
 
-    def __init__(self, options: RunOptions, folder: Path, thresholds: Sequence[Threshold]) -> None:
+    def __init__(self, options: RunOptions, folder: RunFolder, thresholds: Sequence[Threshold]) -> None:
         self._options = options
         self._thresholds = thresholds
         self._watch = Watch(thresholds, options.workers)
         self._profile = options.profile
         self._folder = folder
+        self._events = RunEvents(folder, options.observer)
         self._seed = options.profile.seed if options.seed is None else options.seed
+        self._traced = traced_subscribers(options.profile, options.traces)
         self._totals = Totals()
         self._sandbox: EmbeddedSandbox | None = None
         self._engines: list[EngineProcess] = []
@@ -109,16 +88,12 @@ class Conductor:
         self._unverifiable = ""
         self._interrupted = False
         self._stopped = False  # interrupted once more
-        self._intervals_lost = False
         self._started = False
         self._measured = False  # the load is over and drained
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
         self._all_gone = anyio.Event()
-        self._said: dict[str, tuple[str, float]] = {}
-        self._events: list[dict[str, object]] = []
-        self._t0_s = 0.0
-        self._before = folder / "ledger-before.ndjson"
+        self._before = folder.path / "ledger-before.ndjson"
         self._broken_before: dict[str, int] = {}
         self._host: HostTicks | None = None
 
@@ -147,32 +122,34 @@ class Conductor:
             chfs = self._profile.sandbox.endpoints if embedded else len(self._options.targets)
             check_limits(self._profile, self._options.workers, chfs, sandbox=embedded)
             targets = await self._prepare_targets(stack)
-            records = [self._folder / f"records-{worker}.ndjson" for worker in range(self._options.workers)]
             for worker in range(self._options.workers):
-                self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder)))
-            facts = await self._load(targets, records)
+                self._engines.append(await stack.enter_async_context(engine_process(worker, self._folder.path)))
+            facts = await self._load(targets)
             self._measured = True
-            audit = await self._audit(records)
+            self._notes += self._folder.notes(self._traced)
+            audit = await self._audit()
             broken = await self._promises()
         facts = replace(
             facts,
             promises_broken=broken,
             notes=tuple(self._notes),
-            events=tuple(self._events),
+            events=tuple(self._events.kept),
             interrupted=self._interrupted,
-            could_not_run="; ".join(self._failures),
+            could_not_run="; ".join([*self._failures, *self._folder.trouble]),
             lost_workers=tuple(engine.worker for engine in self._engines if engine.given_up),
         )
         summary = build_summary(self._totals, facts, audit, self._thresholds, self._watch.lines())
-        if self._options.out is not None:
-            try:
-                (self._folder / "summary.json").write_bytes(orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-                (self._folder / "junit.xml").write_bytes(junit(summary))
-            except OSError as error:
-                self._options.observer.note(
-                    f"summary and junit.xml cannot be written to {self._folder}: {error.strerror}"
-                )
-        return Result(summary=summary)
+        if problem := self._folder.write_summary(summary):
+            self._options.observer.note(problem)
+        elif self._folder.kept:
+            await anyio.to_thread.run_sync(self._write_reports)
+        return Result(summary=summary, folder=self._folder.path if self._folder.kept else None)
+
+    def _write_reports(self) -> None:
+        try:
+            write_reports(self._folder.path)
+        except (RunFolderError, OSError) as error:
+            self._options.observer.note(f"the reports cannot be written to {self._folder.path}: {error}")
 
     # -- before -------------------------------------------------------------------------------------------------------
 
@@ -181,7 +158,7 @@ class Conductor:
         if not options.targets:
             try:
                 self._sandbox = await stack.enter_async_context(
-                    embedded_sandbox(self._profile, self._folder, self._seed)
+                    embedded_sandbox(self._profile, self._folder.path, self._seed)
                 )
             except SandboxFailedError as error:
                 raise RunError(str(error)) from None
@@ -231,9 +208,10 @@ class Conductor:
                 f"--ledger {without_user(url)}: cannot be read: {str(error) or type(error).__name__}"
             ) from None
 
-    async def _configure(self, targets: list[str], records: list[Path]) -> None:
+    async def _configure(self, targets: list[str]) -> None:
         options = self._options
-        for engine, file in zip(self._engines, records, strict=True):
+        traces = [(number, str(self._folder.trace(name))) for name, number in self._traced.items()]
+        for engine in self._engines:
             await engine.send(
                 messages.Configure(
                     protocol=messages.PROTOCOL,
@@ -243,7 +221,7 @@ class Conductor:
                     worker=engine.worker,
                     workers=options.workers,
                     targets=targets,
-                    records=str(file),
+                    records=str(self._folder.records(engine.worker)),
                     codec=options.codec,
                     ca_file=_text(options.ca_file),
                     certificate=_text(options.certificate),
@@ -251,18 +229,20 @@ class Conductor:
                     insecure=options.insecure,
                     conformance=options.conformance,
                     openapi=_text(options.openapi),
+                    journal=_text(self._folder.journal(engine.worker)),
+                    traces=traces,
                 )
             )
 
     # -- the load -----------------------------------------------------------------------------------------------------
 
-    async def _load(self, targets: list[str], records: list[Path]) -> RunFacts:
+    async def _load(self, targets: list[str]) -> RunFacts:
         observer = self._options.observer
         failure: list[Exception] = []
         async with anyio.create_task_group() as tasks:
             for engine in self._engines:
                 tasks.start_soon(self._listen, engine, failure)
-            await self._configure(targets, records)
+            await self._configure(targets)
             try:
                 with anyio.fail_after(READY_TIMEOUT_S):
                     await self._all_ready.wait()
@@ -302,13 +282,9 @@ class Conductor:
         weather = self._sandbox if self._profile.sandbox.faults else None
         head_start = HEAD_START_NS if weather is None else HEAD_START_WITH_WEATHER_NS
         t0 = time.monotonic_ns() + head_start
-        self._t0_s = t0 / 1e9
+        self._events.t0_s = t0 / 1e9
         epoch = time.time_ns() + head_start
-        if weather is not None:
-            await weather.start_weather(t0)
-        for engine in self._engines:
-            await engine.send(messages.Start(t0=t0, epoch=epoch))
-        return RunFacts(
+        facts = RunFacts(
             profile=profile.name,
             seed=self._seed,
             version=__version__,
@@ -323,6 +299,14 @@ class Conductor:
             t0=t0,
             planned_s=profile.load.duration,
         )
+        self._folder.write_manifest(
+            build_manifest(options, facts, run_id=secrets.token_hex(8), epoch=epoch, notes=self._notes)
+        )
+        if weather is not None:
+            await weather.start_weather(t0)
+        for engine in self._engines:
+            await engine.send(messages.Start(t0=t0, epoch=epoch))
+        return facts
 
     async def _until_drained(self, facts: RunFacts, failure: list[Exception]) -> None:
         end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.duration
@@ -348,13 +332,11 @@ class Conductor:
             self._options.observer.tick(time.monotonic_ns())
 
     async def _listen(self, engine: EngineProcess, failure: list[Exception]) -> None:
-        intervals = self._folder / "intervals.ndjson"
         try:
-            with intervals.open("ab", buffering=0) as file:
-                async for report in engine.reports():
-                    if isinstance(report, messages.SnapshotReport):
-                        self._keep(file, orjson.dumps({"worker": engine.worker, **report.snapshot}) + b"\n")
-                    self._on_report(engine, report, failure)
+            async for report in engine.reports():
+                if isinstance(report, messages.SnapshotReport):
+                    self._folder.intervals.write({"worker": engine.worker, **report.snapshot})
+                self._on_report(engine, report, failure)
         except EngineError as error:
             self._give_up_on(engine, str(error), failure)
             await engine.send(messages.Stop())
@@ -362,18 +344,6 @@ class Conductor:
             words = engine.last_words()
             self._give_up_on(engine, f"worker {engine.worker} died{': ' + words if words else ''}", failure)
         self._note_progress(failed=bool(failure))
-
-    def _keep(self, file: BinaryIO, line: bytes) -> None:
-        """Append to the intervals on disk; a full disk costs the intervals, and the run says so once."""
-        if self._intervals_lost:
-            return
-        try:
-            why = "" if file.write(line) == len(line) else os.strerror(errno.ENOSPC)
-        except OSError as error:
-            why = error.strerror or str(error)
-        if why:
-            self._intervals_lost = True
-            self._failures.append(f"intervals cannot be written to {self._folder}: {why}")
 
     def _on_report(self, engine: EngineProcess, report: messages.Message, failure: list[Exception]) -> None:
         match report:
@@ -387,7 +357,9 @@ class Conductor:
             case messages.Event(name="finished"):
                 engine.finished = True
             case messages.Event(name="note"):
-                self._note_event(report)
+                self._events.on_engine(report)
+            case messages.Sample():
+                self._folder.keep_sample(engine.worker, report.sample)
             case messages.Drained():
                 engine.left_open = report.open
             case messages.Error():
@@ -400,28 +372,8 @@ class Conductor:
         """It cannot hold any more, and says that the load is then over. In the drain there is nothing left to end."""
         if self._load_over.is_set():
             return
-        text = f"threshold {threshold.text}: cannot hold any more; releasing what is open"
-        self._remember(time.monotonic(), text)
+        self._events.tell("threshold", f"threshold {threshold.text}: cannot hold any more; releasing what is open")
         self._load_over.set()
-
-    def _remember(self, moment: float, text: str) -> None:
-        """Something happened: say it, and keep it for the summary."""
-        self._options.observer.note(text)
-        if len(self._events) < MOST_EVENTS:
-            self._events.append({"at_s": round(moment - self._t0_s, 3), "text": text})
-
-    def _note_event(self, event: messages.Event) -> None:
-        """Every engine sees for itself; what was the last that another one said is not said again within a second.
-
-        They agree in what they say before a colon; behind it, each has its own figures.
-        """
-        moment = time.monotonic()
-        subject, text = str(event.fields["subject"]), f"{event.fields['subject']} {event.fields['text']}"
-        what = str(event.fields["text"]).partition(":")[0]
-        said, before = self._said.get(subject, ("", 0.0))
-        if what != said or moment - before >= LEAST_BETWEEN_NOTES_S:
-            self._said[subject] = (what, moment)
-            self._remember(moment, text)
 
     def _note_progress(self, *, failed: bool = False) -> None:
         if failed or all(engine.ready for engine in self._engines):
@@ -442,22 +394,23 @@ class Conductor:
             return
         self._failures.append(f"{text}; its share of the load was not offered, its open sessions are unaccounted for")
         self._unverifiable = self._unverifiable or text
-        self._options.observer.note(text)
+        self._events.tell("worker", text)
 
     async def _watch_sandbox(self, sandbox: EmbeddedSandbox) -> None:
         await sandbox.wait()
         text = "the sandbox died and was restarted; what it had charged before is unverifiable"
         self._unverifiable = text
-        self._notes.append(text)
-        self._options.observer.note(text)
+        self._events.tell("sandbox", text)
         try:
             await sandbox.restart()
         except SandboxFailedError as error:
             self._failures.append(f"the sandbox died and could not be restarted: {error}")
+            self._events.add("sandbox", self._failures[-1])
             self._load_over.set()
             return
         await sandbox.wait()
         self._failures.append("the sandbox died a second time")
+        self._events.add("sandbox", self._failures[-1])
         self._load_over.set()
 
     async def _obey_signals(self) -> None:
@@ -472,11 +425,12 @@ class Conductor:
                     self._options.observer.note("interrupted: the books are being joined, and then it ends")
                 elif self._interrupted:
                     self._stopped = True
+                    self._events.add("control", "interrupted once more: stopped at once")
                     for engine in self._engines:
                         await engine.send(messages.Stop())
                 else:
                     self._interrupted = True
-                    self._options.observer.note("interrupted: releasing what is open; once more stops at once")
+                    self._events.tell("control", "interrupted: releasing what is open; once more stops at once")
                     self._load_over.set()
 
     # -- after --------------------------------------------------------------------------------------------------------
@@ -492,23 +446,23 @@ class Conductor:
             return {}
         return {name: count - self._broken_before.get(name, 0) for name, count in (await read_promises(url)).items()}
 
-    async def _audit(self, records: list[Path]) -> Audit | None:
+    async def _audit(self) -> Audit | None:
         """Join the fleet's records with the CHF's ledger, where there is one to read."""
         url = self._ledger_url
-        ledger = self._folder / "ledger.ndjson"
+        ledger = self._folder.path / "ledger.ndjson"
         if url is not None:
             try:
                 await self._save_ledger(url, ledger)
             except RunError as error:
                 self._unverifiable = self._unverifiable or str(error)
                 ledger.unlink(missing_ok=True)
-        return await anyio.to_thread.run_sync(self._join, records, ledger)
+        return await anyio.to_thread.run_sync(self._join, ledger)
 
-    def _join(self, records: list[Path], ledger: Path) -> Audit | None:
+    def _join(self, ledger: Path) -> Audit | None:
         auditor = Auditor(unverifiable=self._unverifiable)
         try:
-            for file in records:
-                with suppress(FileNotFoundError), file.open("rb") as lines:
+            for worker in range(self._options.workers):
+                with suppress(FileNotFoundError), self._folder.records(worker).open("rb") as lines:
                     auditor.add_records(read_rows(lines))
             if self._before.exists():
                 with self._before.open("rb") as lines:

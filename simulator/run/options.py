@@ -57,9 +57,11 @@ class RunOptions:
     """A run in full.
 
     `targets` are the API roots of the CHFs in order of priority, none for the embedded sandbox. `ledger` is where the books of a
-    foreign CHF can be read: the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind, None
-    for nothing. `thresholds` come on top of the profile's. `conformance` is the share (0 to 1) of answers that is checked against
-    the book, and against the OpenAPI files in the folder `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
+    foreign CHF can be read: the `/ledger` of a sandbox's management API. `out` is the folder for what the run leaves behind;
+    without one, a new folder in `runs`; without either, nothing is left. `command` is the command line, for the manifest.
+    `traces` are subscribers (`imsi-…`) whose call flow is written down in the folder. `thresholds` come on top of the profile's.
+    `conformance` is the share (0 to 1) of answers that is checked against the book, and against the OpenAPI files in the folder
+    `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
     """
 
     profile: Profile
@@ -69,6 +71,9 @@ class RunOptions:
     seed: int | None = None
     workers: int = 1
     out: Path | None = None
+    runs: Path | None = None
+    command: Sequence[str] = ()
+    traces: Sequence[str] = ()
     codec: str = "ngh2"
     ca_file: Path | None = None
     certificate: Path | None = None
@@ -82,9 +87,13 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run found. `summary` is the summary JSON as a dictionary; the rest are its usual questions."""
+    """What a run found. `summary` is the summary JSON as a dictionary, the rest are its usual questions.
+
+    `folder` is where the records are, None where none were kept.
+    """
 
     summary: dict[str, Any]
+    folder: Path | None = None
 
     @property
     def verdict(self) -> str:

@@ -40,6 +40,8 @@ class Shell:
         self._capfd = capfd
 
     def __call__(self, *arguments: str) -> Typed:
+        if arguments[:1] == ("run",) and "--out" not in arguments:
+            arguments = (*arguments, "--no-records")
         self._monkeypatch.setattr("sys.argv", ["smfleet", *arguments])
         self._monkeypatch.setenv("COLUMNS", "200")
         with pytest.raises(SystemExit) as exit_info:

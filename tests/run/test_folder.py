@@ -1,0 +1,166 @@
+"""What a run leaves behind: where, when, and without secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from simulator import run
+from simulator.http2 import without_credentials
+from simulator.run.folder import Lines, run_folder
+from simulator.run.options import RunError, RunOptions
+from simulator.run.secrets import command_without_secrets
+from tests.run.rig import brief, conducted, sandbox_process
+
+ROOT = Path(__file__).parents[2]
+SECRET = "s3cr3t-Pa55phrase"
+
+
+def rows(file: Path) -> list[dict[str, Any]]:
+    return [orjson.loads(line) for line in file.read_bytes().splitlines()]
+
+
+def smfleet(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The command as a user runs it in a folder of his own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from simulator.cli import main; main()", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_run_leaves_a_folder_named_by_time_and_profile_and_says_where(tmp_path: Path) -> None:
+    done = smfleet(tmp_path, "run", "how-to", "--set", "load.sessions=10")
+    assert done.returncode in {0, 3}, done.stderr
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert re.fullmatch(r"\d{8}T\d{6}Z-how-to", folder.name)
+    assert done.stdout.splitlines()[-1] == f"records: runs/{folder.name}"
+    assert {"manifest.json", "intervals.ndjson", "records-0.ndjson", "summary.json"} <= {
+        each.name for each in folder.iterdir()
+    }
+    manifest = orjson.loads((folder / "manifest.json").read_bytes())
+    summary = orjson.loads((folder / "summary.json").read_bytes())
+    assert manifest["format"] == 1
+    assert manifest["command"][1:] == ["run", "how-to", "--set", "load.sessions=10"]
+    assert manifest["profile"]["load"]["sessions"] == 10
+    for name in ("seed", "version", "sandbox", "pace", "mode", "subscribers", "workers", "started_at", "planned_s"):
+        assert manifest[name] == summary[name], name
+    assert manifest["targets"] == [summary["target"]]
+    assert set(manifest["machine"]) == {"platform", "python", "cpus", "memory_bytes", "native"}
+
+
+def test_no_records_leaves_nothing(tmp_path: Path) -> None:
+    done = smfleet(tmp_path, "run", "how-to", "--set", "load.sessions=10", "--no-records")
+    assert done.returncode in {0, 3}, done.stderr
+    assert list(tmp_path.iterdir()) == []
+    assert "records:" not in done.stdout
+
+
+def test_a_run_that_never_began_leaves_no_folder_of_its_own(tmp_path: Path) -> None:
+    done = smfleet(tmp_path, "run", "how-to", "--target", "http://127.0.0.1:1")
+    assert done.returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_that_begin_in_one_second_have_folders_of_their_own(tmp_path: Path) -> None:
+    options = RunOptions(profile=brief(), runs=tmp_path)
+    folders = []
+    for _ in range(3):
+        with run_folder(options) as folder:
+            folder.begun = True
+        folders.append(folder.path)
+    assert len(set(folders)) == 3
+    assert all(each.is_dir() for each in folders)
+
+
+def test_where_no_folder_can_be_made_the_ways_out_are_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("")
+    with (
+        pytest.raises(
+            RunError, match="-test: Not a directory; --out names another folder, --no-records leaves nothing"
+        ),
+        run_folder(RunOptions(profile=brief(), runs=tmp_path / "runs")),
+    ):
+        pass
+
+
+def test_from_python_nothing_is_left_unless_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("how-to", overrides=["load.sessions=5"]).folder is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.anyio
+async def test_events_are_in_the_folder_as_in_the_summary_with_their_kinds(tmp_path: Path) -> None:
+    faults = [{"operations": ["create"], "status": 503, "share": "100%", "until": "0.5s"}]
+    profile = brief(sandbox={"faults": faults}, load={"rate": "100/s", "duration": "1500ms"})
+    result = await conducted(profile, out=tmp_path / "out")
+    told = rows(tmp_path / "out" / "events.ndjson")
+    assert told == result.summary["events"] != []
+    assert {each["kind"] for each in told} == {"chf"}
+    assert all(0 <= each["at_s"] <= 5 for each in told)
+
+
+# -- secrets ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_file_of_the_folder_holds_a_secret(tmp_path: Path) -> None:
+    """In the command line, in a header of the profile, in the environment, in a file."""
+    (tmp_path / "secret").write_text(SECRET)
+    with sandbox_process(tokens={"lifetime": "1h"}) as chf:
+        user = chf["management"].replace("http://", f"http://me:{SECRET}@")
+        done = smfleet(
+            tmp_path, "run", "how-to", "--set", "load.sessions=20", "--target", chf["n40"],
+            "--set", "authentication.kind=oauth2", "--set", f"authentication.token_url={chf['n40']}/oauth2/token",
+            "--set", "authentication.client_id=smf", "--set", "authentication.client_secret.env=SMFLEET_TEST_SECRET",
+            "--set", f"headers.extra.x-api-key={SECRET}", "--ledger", f"{user}/ledger",
+            "--out", "out", SMFLEET_TEST_SECRET=SECRET,
+        )  # fmt: skip
+    assert done.returncode in {0, 3}, done.stdout + done.stderr
+    files = list((tmp_path / "out").iterdir())
+    assert {"manifest.json", "records-0.ndjson", "ledger.ndjson"} <= {each.name for each in files}
+    for file in files:
+        content = file.read_text()
+        assert SECRET not in content, file.name
+        assert "eyJ" not in content, file.name
+    manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
+    assert manifest["profile"]["headers"]["extra"] == {"x-api-key": "(removed)"}
+    assert "authentication.client_secret.env=SMFLEET_TEST_SECRET" in manifest["command"]
+    assert "headers.extra.x-api-key=(removed)" in manifest["command"]
+
+
+def test_a_command_line_keeps_what_is_no_secret() -> None:
+    typed = ["smfleet", "run", "--target", f"https://a:{SECRET}@chf:8443/v3?token={SECRET}&x=1", "--key", "smf.key"]
+    assert command_without_secrets(typed) == [
+        "smfleet", "run", "--target", "https://chf:8443/v3?token=(removed)&x=1", "--key", "smf.key",
+    ]  # fmt: skip
+
+
+def test_bodies_and_headers_are_shown_without_credentials() -> None:
+    text = f'{{"access_token":"{SECRET}","detail":"Bearer {SECRET} of eyJhbGciOiJFUzI1NiJ9.e30.c2ln at {SECRET}", "cause":"NO"}}'
+    shown = without_credentials(text, [SECRET])
+    assert SECRET not in shown
+    assert "eyJ" not in shown
+    assert '"cause":"NO"' in shown
+
+
+# -- disks --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_cannot_be_grown_is_told_once_and_not_tried_again(tmp_path: Path) -> None:
+    told: list[str] = []
+    lines = Lines(tmp_path / "none" / "events.ndjson", told.append)
+    for _ in range(3):
+        lines.write({"at_s": 1})
+    assert told == [f"events cannot be written to {tmp_path / 'none'}: No such file or directory"]
