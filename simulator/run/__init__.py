@@ -42,7 +42,7 @@ def run(
     knowledge, `https://` negotiates it), or those of several in order of priority; without one the embedded sandbox is charged.
     `workers` is how many engine processes share the load, "auto" as many as there are cores for them; `thresholds` come on top
     of the profile's. Records are kept in the folder `out`, or in a new one in the folder `runs`, by default nowhere; `command` is
-    the command line that they name, `traces` are subscribers (`imsi-…`) whose call flow is kept as well. `conformance` (0 to 1) is
+    the command line that they name, `traces` are subscribers (`imsi-…`) whose call flow is kept too. `conformance` (0 to 1) is
     the share of answers that is checked against the book, and by your OpenAPI files in `openapi`.
     Raises `simulator.config.ConfigError` for a wrong profile and `simulator.run.options.RunError` where the run cannot be done;
     both messages are for people.

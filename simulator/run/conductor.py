@@ -23,6 +23,8 @@ from simulator.fleet.engine import INTERVAL_S
 from simulator.http2 import without_user
 from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
 from simulator.report import RunFacts, build_summary
+from simulator.report.files import write_reports
+from simulator.report.run_folder import RunFolderError
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.events import RunEvents

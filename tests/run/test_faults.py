@@ -209,7 +209,7 @@ async def test_a_sandbox_that_dies_is_restarted_once_and_its_charges_are_unverif
     audit = result.summary["audit"]
     about_the_sandbox = [note for note in follower.notes if note.startswith("the sandbox")]
     assert about_the_sandbox == ["the sandbox died and was restarted; what it had charged before is unverifiable"]
-    assert about_the_sandbox[0] in result.summary["notes"]
+    assert about_the_sandbox[0] in [event["text"] for event in result.summary["events"]]
     assert audit["verifiable"] is False
     assert audit["balanced"] is not True
     assert "the sandbox died" in audit["reason"]
