@@ -15,8 +15,8 @@ bisecting goes on until they are within `resolution`. The highest that held is t
 hold, it is tried again one notch lower, then two notches below that, and so on.
 
 A step that is *not decided* is repeated, for twice as long; what was measured at that rate is taken together. Not decided to the
-end counts as failed: that it holds could not be shown. A step that is *not valid*, because the generator was the limit, is repeated
-as it was. Not valid to the end, it bounds the search from above like a failed one, and is no word about the CHF.
+end counts as failed: that it holds could not be shown. A step that is *not valid*, because the generator was the limit, is
+repeated as it was. Not valid to the end, it bounds the search from above like a failed one, and is no word about the CHF.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-MOST_LOOKS: Final = 3
-"""So often is a step that is not decided made in all."""
 MOST_INVALID: Final = 2
 """So often is a step that is not valid made in all: a neighbour on the machine may have been the reason once."""
 MOST_NOTCHES: Final = 5
@@ -75,6 +73,8 @@ class SearchSettings:
     step_s: float = 30.0
     confirm_s: float = 90.0
     cool_down_s: float = 5.0
+    most_looks: int = 3
+    """So often is a step that is not decided made in all."""
     most_steps: int = 60
     most_s: float = 4 * 3600.0
     """Of load and cool-downs in all."""
@@ -178,12 +178,12 @@ class Search:
                 if self._invalid < MOST_INVALID:
                     return
             case Verdict.UNDECIDED:
-                if self._look < MOST_LOOKS:
+                if self._look < self._settings.most_looks:
                     self._look += 1
                     return
                 outcome = Outcome(
                     verdict=Verdict.FAILED,
-                    why=f"{outcome.why}; not decided in {MOST_LOOKS} steps, which counts as failed",
+                    why=f"{outcome.why}, not decided, which counts as failed",
                 )
             case Verdict.HELD | Verdict.FAILED:
                 pass

@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterator
 from random import Random
 
+from simulator.measure import Gauge, Histogram, Merge, Snapshot
+
 
 def erlang_c(servers: int, offered: float) -> float:
     """The probability that an arrival has to wait; `offered` is arrival rate times mean service time, in erlangs."""
@@ -51,3 +53,39 @@ def sojourns(
         heapq.heapreplace(free_at, done)
         yield done, done - moment
         moment += random.expovariate(rate)
+
+
+def measured(
+    rate: float,
+    servers: int,
+    service_s: float,
+    *,
+    warmup_s: float,
+    seconds: float,
+    random: Random,
+    interval_s: float = 0.5,
+) -> list[Snapshot]:
+    """What an engine's intervals would say of one-time events in that queue, after the warm-up."""
+    intervals = [
+        Snapshot(number=number, start_s=number * interval_s, end_s=(number + 1) * interval_s)
+        for number in range(round(seconds / interval_s))
+    ]
+    took: list[list[int]] = [[] for _ in intervals]
+    started = [0] * len(intervals)
+    for done, sojourn in sojourns(rate, servers, service_s, warmup_s + seconds, random):
+        for moment, note in ((done - sojourn, None), (done, round(sojourn * 1e6))):
+            place = int((moment - warmup_s) // interval_s)
+            if 0 <= place < len(intervals):
+                if note is None:
+                    started[place] += 1
+                else:
+                    took[place].append(note)
+    waiting = 0
+    for interval, values, count in zip(intervals, took, started, strict=True):
+        waiting += count - len(values)
+        histogram = Histogram()
+        histogram.record_many(values)
+        interval.histograms["latency_us|response|event|message|ok"] = histogram
+        interval.counters |= {"requests|event|message|ok": len(values), "arrivals|started|message": count}
+        interval.gauges["in_flight"] = Gauge(waiting, waiting, Merge.SUM)
+    return intervals

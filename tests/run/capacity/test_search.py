@@ -159,7 +159,7 @@ def test_what_is_not_decided_is_looked_at_again_for_longer_and_fails_in_the_end(
         (1600, 1, 10), (1600, 2, 20), (1600, 3, 40), (1200, 1, 10), (1200, 2, 20), (1200, 3, 40), (800, 1, 90),
     ]  # fmt: skip
     assert end.above == 1200
-    assert end.why == "between 48 and 53 ms; not decided in 3 steps, which counts as failed"
+    assert end.why == "between 48 and 53 ms, not decided, which counts as failed"
 
 
 def test_what_is_decided_at_a_second_look_goes_on_from_there() -> None:
