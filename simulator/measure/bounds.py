@@ -46,7 +46,7 @@ class ShareBounds:
 
 
 def share_bounds(series: Sequence[Sequence[Counts]], confidence: float) -> ShareBounds:
-    """Bounds on the share of hits, each of which holds with `confidence` (0.5 to 1, one-sided).
+    """Bounds on the share of hits, each of which holds with `confidence` (more than 0.5, one-sided).
 
     `series` are the consecutive intervals of one or several separate observations. Without trials nothing is known: 0 and 1.
     """

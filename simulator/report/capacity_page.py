@@ -13,6 +13,7 @@ from simulator.report import words
 from simulator.report.layout import below, bullets, columns, indented
 
 _STYLES: Final = {"held": "green", "failed": "red", "not decided": "yellow", "not valid": "magenta"}
+_WORDS: Final = {("confirm", "held"): "confirmed"}
 _EXIT_STYLES: Final = {0: "bold green", 1: "bold red"}
 
 Json = Mapping[str, Any]
@@ -38,21 +39,19 @@ def _parts(state: Json) -> Iterator[RenderableType]:
 
 
 def _curve(steps: list[Json]) -> Table:
-    table = columns("rate", "step", "achieved", "req/s", "p50", "p90", "p99", "success")
+    """One row for each step, by rate; two of the same rate in the order in which they were made."""
+    table = columns("rate/s", "step", "achieved", "req/s", "p50", "p90", "p99", "success")
     table.add_column("", no_wrap=True)
     for step in steps:
-        latency = step.get("latency_us")
-        figures = [words.latency(latency[name]) for name in ("p50", "p90", "p99")] if latency else ["–"] * 3
-        requests = step.get("requests", 0)
-        success = step.get("success")
+        latency, success, requests = step.get("latency_us"), step.get("success"), step.get("requests", 0)
         table.add_row(
-            f"{words.count(step['rate_per_s'])}/s",
-            f"{step['number']}{' confirm' if step['kind'] == 'confirm' else ''}",
-            f"{words.count(step['achieved_per_s'])}/s" if "achieved_per_s" in step else "–",
+            words.count(step["rate_per_s"]),
+            f"{step['number']}{'c' if step['kind'] == 'confirm' else ''}",
+            words.count(step["achieved_per_s"]) if "achieved_per_s" in step else "–",
             words.count(step["requests_per_s"]) if "requests_per_s" in step else "–",
-            *figures,
+            *([words.latency(latency[name]) for name in ("p50", "p90", "p99")] if latency else ["–"] * 3),
             words.share(round(success * requests), requests) if success is not None else "–",
-            Text(step["verdict"], _STYLES[step["verdict"]]),
+            Text(_WORDS.get((step["kind"], step["verdict"]), step["verdict"]), _STYLES[step["verdict"]]),
         )
     return table
 
@@ -65,7 +64,7 @@ def _how(state: Json) -> Text:
         return Text("no objective has confidence bounds: what was counted was compared as it is", "dim")
     worst = min(counted, key=lambda slo: slo["independent_requests"])
     return Text(
-        f"Bounds: {words.count(worst['requests'])} requests of step {held[-1]['number']}, and of the steps judged with it, are worth "
-        f"{words.count(worst['independent_requests'])} independent ones: requests that wait in one queue are slow together.",
+        f"What step {held[-1]['number']} rests on: {words.count(worst['requests'])} requests, which are worth "
+        f"{words.count(worst['independent_requests'])} independent ones, because those that wait in one queue are slow together.",
         "dim",
     )

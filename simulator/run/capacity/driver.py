@@ -111,9 +111,11 @@ def resume_capacity(
     """Go on with the search of a folder where it stopped; the step that it stopped in is run again. Raises RunError."""
     state = record.read_state(folder)
     try:
-        return _Driver(state, folder, observer, run_step, sleep).go()
+        driver = _Driver(state, folder, observer, run_step, sleep)
+        driver.replay()
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"--resume {folder}: {record.STATE} cannot be read: {error}") from None
+    return driver.go()
 
 
 def _check(options: CapacityOptions) -> None:
@@ -128,8 +130,8 @@ def _check(options: CapacityOptions) -> None:
             raise RunError(f"--slo: {error}") from None
     if options.search.step_s < SHORTEST_STEP_S:
         raise RunError(f"--step-time: expected at least {SHORTEST_STEP_S:g} s")
-    if not 0.5 <= options.confidence < 1:
-        raise RunError("--confidence: expected at least 50 % and less than 100 %")
+    if not 0.5 < options.confidence < 1:
+        raise RunError("--confidence: expected more than 50 % and less than 100 %")
 
 
 def _make(folder: Path) -> None:
@@ -164,11 +166,14 @@ class _Driver:
         self._profile = Profile.model_validate(state["profile"])
         self._pool: list[str] = []  # folders of the runs that are judged together with the next one
 
+    def replay(self) -> None:
+        """Tell the search what is recorded. Raises ValueError where that cannot be."""
+        for wire in self._state["steps"]:
+            self._take(*record.step_from_wire(wire), wire["folder"])
+
     def go(self) -> Json:
         """Do all steps that are not done yet."""
         self._state["result"] = None
-        for wire in self._state["steps"]:
-            self._take(*record.step_from_wire(wire), wire["folder"])
         record.write_state(self._folder, self._state)
         try:
             while (step := self._search.next_step()) is not None:

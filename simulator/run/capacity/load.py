@@ -1,8 +1,8 @@
 """The load of a step: the profile with the step's rate, near its equilibrium before anything is judged.
 
 One-time events have no life: a step that has run for a moment is what it will be. Sessions have one. A rate of arrivals says
-little about a CHF until as many sessions are open as there will be, and by Little's law that is the rate times their mean life. So
-a step of sessions begins with that many, found open with the residual lives of a running network, and its warm-up is long
+little about a CHF until as many sessions are open as there will be, and by Little's law that is the rate times their mean life.
+So a step of sessions begins with that many, found open with the residual lives of a running network, and its warm-up is long
 enough to set them up (2,000 a second) and for the CHF to recover from that.
 """
 
