@@ -13,7 +13,11 @@ from simulator.report import words
 from simulator.report.layout import below, bullets, columns, indented
 
 _STYLES: Final = {"held": "green", "failed": "red", "not decided": "yellow", "not valid": "magenta"}
-_WORDS: Final = {("confirm", "held"): "confirmed"}
+_WORDS: Final = {
+    ("confirm", "held"): "confirmed",
+    ("confirm", "not decided"): "undecided",
+    ("probe", "not decided"): "undecided",
+}
 _EXIT_STYLES: Final = {0: "bold green", 1: "bold red"}
 
 Json = Mapping[str, Any]
@@ -51,7 +55,7 @@ def _curve(steps: list[Json]) -> Table:
             words.count(step["requests_per_s"]) if "requests_per_s" in step else "–",
             *([words.latency(latency[name]) for name in ("p50", "p90", "p99")] if latency else ["–"] * 3),
             words.share(round(success * requests), requests) if success is not None else "–",
-            Text(_WORDS.get((step["kind"], step["verdict"]), step["verdict"]), _STYLES[step["verdict"]]),
+            Text(str(_WORDS.get((step["kind"], step["verdict"]), step["verdict"])), _STYLES[step["verdict"]]),
         )
     return table
 

@@ -80,8 +80,8 @@ Tail = Callable[[float], float]
 
 
 def highest_rate(share: float, tail: Tail, most: float, within: float = 1e-4) -> float:
-    """The rate at which exactly that share of requests takes longer than the limit."""
-    low, high = 0.0, most
+    """The rate at which exactly that share of requests takes longer than the limit; more than half of the most there is."""
+    low, high = 0.5 * most, most
     while high - low > within * most:
         middle = (low + high) / 2
         low, high = (middle, high) if tail(middle) < share else (low, middle)
