@@ -18,6 +18,7 @@ _WORDS: Final = {
     ("confirm", "not decided"): "undecided",
     ("probe", "not decided"): "undecided",
 }
+_ALMOST_ALL: Final = 0.95
 _EXIT_STYLES: Final = {0: "bold green", 1: "bold red"}
 
 Json = Mapping[str, Any]
@@ -67,8 +68,11 @@ def _how(state: Json) -> Text:
     if not counted:
         return Text("no objective has confidence bounds: what was counted was compared as it is", "dim")
     worst = min(counted, key=lambda slo: slo["independent_requests"])
+    rests_on = f"What step {held[-1]['number']} rests on: {words.count(worst['requests'])} requests"
+    if worst["independent_requests"] >= _ALMOST_ALL * worst["requests"]:
+        return Text(f"{rests_on}; slow ones did not come in clumps.", "dim")
     return Text(
-        f"What step {held[-1]['number']} rests on: {words.count(worst['requests'])} requests, which are worth "
-        f"{words.count(worst['independent_requests'])} independent ones, because those that wait in one queue are slow together.",
+        f"{rests_on}, which are worth {words.count(worst['independent_requests'])} independent ones, because those that wait in one "
+        "queue are slow together.",
         "dim",
     )

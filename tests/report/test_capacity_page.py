@@ -61,6 +61,10 @@ def test_the_answer_comes_first_then_the_curve_by_rate_and_nothing_is_cut_off(wi
 def test_it_says_how_many_independent_requests_the_answer_rests_on() -> None:
     text = " ".join(page(STATE).split())
     assert "step 4 rests on: 90,000 requests, which are worth 1,234 independent ones" in text
+    spread = [{"text": "success >= 99%", "requests": 402, "independent_requests": 402.0}]
+    assert "402 requests; slow ones did not" in " ".join(
+        page(STATE | {"steps": [step(3, 9, "held", slos=spread)]}).split()
+    )
     unbounded = STATE | {"steps": [step(1, 100, "held", slos=[{"text": "drops == 0"}])]}
     assert "no objective has confidence bounds" in page(unbounded)
 

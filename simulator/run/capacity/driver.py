@@ -258,10 +258,12 @@ class _Driver:
         raise RunError(f"{folder}: cut short {_MOST_CUT_SHORT} times")
 
     def _broken_off(self) -> Json:
+        steps = len(self._state["steps"])
+        after = f"interrupted after {steps} step{'' if steps == 1 else 's'}"
         return {
             "ending": _INTERRUPTED_VERDICT,
             "exit_code": INTERRUPTED,
-            "sentence": f"interrupted after {len(self._state['steps'])} steps; smfleet capacity --resume {self._folder} goes on",
+            "sentence": f"{after}; smfleet capacity --resume {self._folder} goes on",
         }
 
 

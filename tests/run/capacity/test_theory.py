@@ -73,7 +73,7 @@ def test_exponential_service_twenty_seeds() -> None:
 
 def test_fixed_service_twenty_seeds_at_the_settings_of_the_real_run() -> None:
     queue = Queue(40, 0.02, exponential=False)
-    off = errors(queue, SLO, 0.030, REAL_CONFIDENCE, REAL)
+    off = errors(queue, SLO.replace("service", "response"), 0.030, REAL_CONFIDENCE, REAL)
     assert -0.035 < mean(off) <= 0
     assert all(abs(each) <= WITHIN for each in off)
 
@@ -90,10 +90,12 @@ def test_longer_steps_come_closer_and_are_as_sure() -> None:
 # -- for real -----------------------------------------------------------------------------------------------------------
 
 REAL = SearchSettings(
-    start=1500, highest=2400, resolution=0.02, step_s=6, confirm_s=10, cool_down_s=0, most_looks=1
+    start=1600, highest=2200, resolution=0.02, step_s=7, confirm_s=10, cool_down_s=0, most_looks=1
 )  # fmt: skip
-REAL_CONFIDENCE = 0.7
-SLO = "response.event.p90 < 30ms"
+REAL_CONFIDENCE = 0.6
+"""Little more than the point estimate: at 95 % such short steps would prove less than the queue holds."""
+SLO = "service.event.p90 < 30ms"
+"""The queue's own time, without what the generator's timer adds (a millisecond)."""
 
 
 @pytest.mark.timeout(400)
@@ -103,7 +105,7 @@ def test_against_the_sandbox_as_a_queue_of_known_capacity(tmp_path: Path) -> Non
     So many servers, because the number of arrivals in a short step varies by chance, and by less the more there are.
     """
     profile = traffic(
-        {"rate": "1500/s"},
+        {"rate": "1600/s"},
         usages={"message": MESSAGE},
         pace="1x",
         subscribers={"count": 100_000},
