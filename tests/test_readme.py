@@ -60,7 +60,7 @@ def test_its_table_names_every_profile_that_is_shipped() -> None:
     assert sorted(named) == [each.name for each in shipped_profiles()]
 
 
-@pytest.mark.parametrize("command", ["run", "sandbox", "check", "plan"])
+@pytest.mark.parametrize("command", ["run", "sandbox", "check", "plan", "capacity"])
 def test_the_options_that_it_names_exist(command: str) -> None:
     lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
     named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
@@ -70,7 +70,7 @@ def test_the_options_that_it_names_exist(command: str) -> None:
 
 def test_every_option_in_its_text_is_one_of_some_command() -> None:
     assert set(re.findall(r"`(--[a-z-]+)", README)) <= set.union(
-        *map(options_of, ("run", "sandbox", "check", "plan"))
+        *map(options_of, ("run", "sandbox", "check", "plan")) * map(options_of, ("run", "sandbox", "check", "capacity"))
     ) | {"--version"}
 
 
