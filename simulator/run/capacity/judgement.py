@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from simulator.measure import Threshold
 from simulator.measure.bounds import ShareBounds, lower_bound, share_bounds, upper_bound
-from simulator.measure.thresholds import LATENCIES, PERCENTILES, Measure
+from simulator.measure.figures import LATENCIES, PERCENTILES, Measure
 from simulator.run.capacity.evidence import Evidence
 from simulator.run.capacity.search import Outcome, Verdict
 
