@@ -255,7 +255,7 @@ def test_a_plan_is_what_a_run_measures(tmp_path: Path) -> None:
     """A small fleet of engine processes against the sandbox, in equilibrium from the beginning, over ten steady seconds."""
     overrides = ["load.rate=150/s", "load.spacing=constant", "load.duration=16s", "load.warmup=6s"]
     profile = load_profile("demo", [*overrides, "thresholds=[]"])
-    expected = plan(profile, PlanOptions(latency_s=0.002))
+    expected = plan(profile, PlanOptions(latency_s=0.002, sample=5000))
     equilibrium = round(expected["sessions_open"]["mean"])
     load = profile.load.model_copy(update={"start_open": equilibrium})
     summary = run(profile.model_copy(update={"load": load}), out=tmp_path / "out").summary
