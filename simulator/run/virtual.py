@@ -15,6 +15,7 @@ from simulator.fleet.session import LiveSession
 from simulator.http2 import Answer, Exchange
 from simulator.measure import Recorder
 from simulator.n40 import Operation
+from simulator.n40.flow import NEVER
 from simulator.sandbox.chf import Chf, LocationForm
 
 NS_PER_S: Final = 1_000_000_000
@@ -73,11 +74,12 @@ class VirtualWorld:
         self._on_request(live, operation, exchange, now)
 
     def play(self, most_requests: int) -> bool:
-        """Let time pass until nothing is open and nothing will start; False if that takes more requests."""
+        """Let time pass until nothing is open and nothing will start; False if that takes more requests, or never comes."""
         while not self.fleet.finished:
-            if self.requests > most_requests:
+            moment = self._next_moment()
+            if self.requests > most_requests or moment == NEVER:
                 return False
-            self.now = max(self.now, self._next_moment())
+            self.now = max(self.now, moment)
             self._turn()
         return True
 

@@ -6,6 +6,7 @@ import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from simulator import run
 from simulator.config import Profile, load_profile
 from simulator.run.options import RunError
 from simulator.run.plan import PlanOptions, measured_per_core, plan
+from simulator.run.plan.arrivals import Intended
 from simulator.run.plan.estimate import erlang_b
 from simulator.run.plan.kernel import BINS, Kernel, over_time, per_slice
 from tests.world import MESSAGE, traffic
@@ -122,6 +124,21 @@ def test_a_rate_that_steps_up_is_followed_by_sessions_as_they_live() -> None:
     assert per_slice(updates, 12) == pytest.approx([1] * 8 + [3] * 4)
 
 
+def test_a_plan_follows_a_load_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A day that is three times as busy in its second half, of calls of ten minutes."""
+    day_s = 86_400.0
+    starts = Intended(duration_s=day_s, by_usage={"call": lambda at_s: 1.0 if at_s < day_s / 2 else 3.0}, flat=False)
+    monkeypatch.setattr(import_module("simulator.run.plan"), "intended", lambda *_: starts)
+    result = planned(calls({"rate": "2/s", "duration": "24h"}))
+    hours = [row["sessions_open"] for row in result["over_time"]]
+    assert hours == pytest.approx([600.02] * 12 + [hours[12]] + [1800.06] * 11)
+    assert hours[12] == pytest.approx(1800 - 1200 * 300 / 3600, rel=0.1), "the first ten minutes of it are a climb"
+    assert result["all"]["mean"] == pytest.approx(2 * 13, rel=0.01)
+    assert result["all"]["peak"] == pytest.approx(3 * 13)
+    assert result["engines"]["cores"] == 1
+    assert result["network_functions"][0]["requests_per_s"] == pytest.approx(3 * 13 / 2), "sized for the peak"
+
+
 def test_lives_longer_than_the_plan_count_in_full() -> None:
     kernel = Kernel(10, ["update"])
     kernel.end(10_000.0)
@@ -214,6 +231,11 @@ def test_what_cannot_be_planned_is_told(overrides: list[str], options: dict[str,
         planned(load_profile("demo", overrides), sample=10, **options)
 
 
+def test_sessions_that_wait_for_a_top_up_that_never_comes_are_not_played_forever() -> None:
+    with pytest.raises(RunError, match="stays: 5 of its sessions have not ended after 25,000 requests"):
+        planned(load_profile("quota-exhaustion-topup"), sample=10)
+
+
 def test_what_is_left_out_is_told() -> None:
     notes = planned(load_profile("chf-outage-failover"), sample=10)["notes"]
     assert any("faults" in note for note in notes)
@@ -233,7 +255,7 @@ def test_a_plan_is_what_a_run_measures(tmp_path: Path) -> None:
     """A small fleet of engine processes against the sandbox, in equilibrium from the beginning, over ten steady seconds."""
     overrides = ["load.rate=150/s", "load.spacing=constant", "load.duration=16s", "load.warmup=6s"]
     profile = load_profile("demo", [*overrides, "thresholds=[]"])
-    expected = plan(profile, PlanOptions(latency_s=0.002))
+    expected = plan(profile, PlanOptions(latency_s=0.002, sample=5000))
     equilibrium = round(expected["sessions_open"]["mean"])
     load = profile.load.model_copy(update={"start_open": equilibrium})
     summary = run(profile.model_copy(update={"load": load}), out=tmp_path / "out").summary

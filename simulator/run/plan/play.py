@@ -25,9 +25,9 @@ MOST_REQUESTS: Final = 2_000_000
 LARGEST_SAMPLE: Final = 20_000
 FEWEST: Final = 2
 """Devices of each usage in a batch, however rare it is."""
-PILOT: Final = 10
+PILOT: Final = 5
 """Devices of each usage that are played first, to find out how many are worth playing."""
-PILOT_REQUESTS: Final = 20_000
+PILOT_REQUESTS: Final = 25_000
 
 REQUESTS: Final = tuple(str(each) for each in Operation)
 OCTETS: Final = ("sent", "received", "bodies_sent", "bodies_received")
@@ -91,6 +91,12 @@ def play_sample(profile: Profile, *, seed: int, latency_s: float, devices: int |
     """Play a sample of so many devices, by default as many as give about DEFAULT_REQUESTS requests. Raises RunError."""
     weights = shares(profile)
     pilot = {usage: _play(profile, usage, PILOT, seed + BATCHES, latency_s, PILOT_REQUESTS) for usage in weights}
+    endless = [usage for usage, (_, _, done) in pilot.items() if not done]
+    if endless:
+        raise RunError(
+            f"{profile.name}: {endless[0]}: {PILOT} of its sessions have not ended after {PILOT_REQUESTS:,} requests: "
+            "they are too long to be played, or wait for credit that only the profile's faults would bring"
+        )
     per_batch = _allocate(weights, pilot, devices)
     batches: list[Kernels] = []
     requests = 0
