@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from simulator.measure.snapshot import Phase, Snapshot
@@ -15,6 +15,8 @@ FINEST_STEP_S: Final = 0.5
 """How far a window moves at a time: an interval of the engines."""
 MOST_STEPS: Final = 100
 """Of one window: a long one moves in larger steps, so that what is kept of it stays small."""
+MOST_COVERED: Final = 500
+"""Steps of one interval before and after its middle; a driver that reads nothing for longer loses windows."""
 PATIENCE_S: Final = 5.0
 """A worker that is so far behind the others is not waited for."""
 
@@ -46,6 +48,15 @@ class Watch:
         return {window.threshold.text: window.line() for window in self._windows}
 
 
+@dataclass(slots=True)
+class _Step:
+    """What fell into one step: from which workers, and how long their intervals were together."""
+
+    part: Snapshot = field(default_factory=Snapshot)
+    seconds: float = 0.0
+    workers: set[int] = field(default_factory=set)
+
+
 class Window:
     """One threshold over a window: the worst one so far, and when it ended.
 
@@ -59,9 +70,9 @@ class Window:
         self.broken = False
         self._step_s = max(FINEST_STEP_S, FINEST_STEP_S * math.ceil(threshold.window_s / MOST_STEPS / FINEST_STEP_S))
         self._steps = max(1, round(threshold.window_s / self._step_s))
-        self._open: dict[int, Snapshot] = {}  # by step: what workers have reported of those that are not complete
+        self._open: dict[int, _Step] = {}  # by step: what workers have reported of those that are not complete
         self._next = 0  # all steps before it are complete
-        self._kept: deque[tuple[int, Snapshot]] = deque(maxlen=self._steps)
+        self._kept: deque[tuple[int, _Step]] = deque(maxlen=self._steps)
         self._reached = dict.fromkeys(range(workers), 0.0)
         self._worst: VerdictLine | None = None
         self._worst_value: float | None = None
@@ -71,10 +82,13 @@ class Window:
         self._reached[worker] = snapshot.end_s
         if snapshot.phase == Phase.STEADY:
             step = max(self._next, int((snapshot.start_s + snapshot.end_s) / 2 / self._step_s))
-            first = max(self._next, int(snapshot.start_s / self._step_s), step - self._steps)
-            for covered in range(first, min(int(snapshot.end_s / self._step_s), step + self._steps)):
-                self._open.setdefault(covered, Snapshot())
-            self._open.setdefault(step, Snapshot()).merge_beside(self.threshold.part_of(snapshot))
+            first = max(self._next, int(snapshot.start_s / self._step_s), step - MOST_COVERED)
+            for covered in range(first, min(int(snapshot.end_s / self._step_s), step + MOST_COVERED)):
+                self._open.setdefault(covered, _Step())
+            mine = self._open.setdefault(step, _Step())
+            mine.part.merge_beside(self.threshold.part_of(snapshot))
+            mine.seconds += snapshot.seconds
+            mine.workers.add(worker)
         latest = max(self._reached.values())
         slowest = min(each for each in self._reached.values() if each > latest - PATIENCE_S)
         self._complete(int((slowest + FINEST_STEP_S / 2) / self._step_s))
@@ -88,20 +102,24 @@ class Window:
 
     def _complete(self, before: int) -> None:
         for step in sorted(step for step in self._open if step < before):
-            part = self._open.pop(step)
+            kept = self._open.pop(step)
             self._next = step + 1
             if self._kept and self._kept[-1][0] != step - 1:
                 self._kept.clear()  # nothing was measured between: no window reaches over that
-            self._kept.append((step, part))
+            self._kept.append((step, kept))
             if len(self._kept) == self._steps:
                 self._judge((step + 1) * self._step_s)
 
     def _judge(self, end_s: float) -> None:
-        whole = Snapshot()
-        for _, part in self._kept:
-            if part.seconds > 0:
-                whole.merge_beside(part)
-        value = self.threshold.value_in(whole) if whole.seconds > 0 else None
+        whole, seconds, workers = Snapshot(), 0.0, set[int]()
+        for _, step in self._kept:
+            if step.seconds > 0:
+                whole.merge_beside(step.part)
+                seconds += step.seconds
+                workers |= step.workers
+        if workers:  # a rate is per second of each, though one has an interval more in this window than another
+            whole.end_s = whole.start_s + seconds / len(workers)
+        value = self.threshold.value_in(whole) if workers else None
         if value is None:  # nothing happened that it speaks of, or one interval reaches over all of it
             return
         self.broken = self.broken or not self.threshold.holds(value)

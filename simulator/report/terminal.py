@@ -279,9 +279,11 @@ def _engines(engines: list[Json]) -> Iterator[RenderableType]:
             *("–" if delay is None else words.latency(delay) for delay in delays),
             "–" if rate is None else words.count(round(rate)),
         )
-        if engine["lost"]:
-            table.add_row(Text(f"  lost after {words.seconds(engine['until_s'])}", "bold red"))
     yield from below(table)
+    for engine in engines:
+        if engine["lost"]:
+            after = f"last heard of after {words.seconds(engine['until_s'])}" if engine["until_s"] else "never heard of"
+            yield Text(f"engine {engine['worker']} was lost, {after}", "bold red")
 
 
 # -- judgements -------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from simulator.measure import Histogram, Phase, Snapshot, ThresholdError, parse_threshold
@@ -104,7 +104,7 @@ def test_intervals_that_are_cut_late_or_added_up_leave_no_gap(length_s: float) -
     window = Window(parse_threshold("response.update.max < 1ms over 5s"))
     for number in range(1, last + 1):
         window.add(0, interval(number, 5_000 if number == last else 10, length_s=length_s))
-        assert len(window._open) <= 2 * window._steps
+        assert len(window._open) <= 2 + length_s / 0.5
     line = window.line()
     assert (line.ok, line.value) == (False, "5.0 ms")
 
@@ -112,6 +112,19 @@ def test_intervals_that_are_cut_late_or_added_up_leave_no_gap(length_s: float) -
 def test_a_rate_over_a_window_is_per_second_of_what_was_measured_in_it() -> None:
     line = judged("rate.requests_per_s > 9 over 5s", *(interval(n, *[1] * 6, length_s=0.6) for n in range(1, 40)))
     assert (line.ok, line.value) == (True, "10.0")
+
+
+@pytest.mark.parametrize("comparison", ["> 39.9", "< 40.1"])
+def test_a_rate_over_a_window_is_the_same_however_the_workers_cut_their_intervals(comparison: str) -> None:
+    """Twenty a second from each of two workers, one of which is late all the time."""
+    window = Window(parse_threshold(f"rate.requests_per_s {comparison} over 2s"), workers=2)
+    reports = [(0, interval(n, *[1] * 10)) for n in range(1, 121)] + [
+        (1, interval(n, *[1] * 14, length_s=0.7)) for n in range(1, 86)
+    ]
+    for worker, each in sorted(reports, key=lambda it: it[1].end_s):
+        window.add(worker, each)
+    line = window.line()
+    assert (line.ok, line.value) == (True, "40.0"), line
 
 
 def test_a_long_window_is_kept_in_few_steps() -> None:
@@ -138,6 +151,38 @@ def test_the_worst_window_is_that_of_looking_at_each(latencies: list[list[int]],
         assert line.ok is (max(values) < 1000)
     else:
         assert line.ok is False
+
+
+@example([[5.0, 0.25] * 30], 0.5, "1s")  # a short one between two that reach over more than a window
+@given(
+    st.lists(st.lists(st.floats(0.1, 3.0), min_size=60, max_size=80), min_size=1, max_size=3),
+    st.floats(0, 1),
+    st.sampled_from(["1s", "2s", "3s"]),
+)
+def test_no_interval_escapes_however_unevenly_the_workers_cut_them(
+    lengths: list[list[float]], place: float, window: str
+) -> None:
+    """One interval of one worker was slow. Reports come in the order of their ends, as over pipes."""
+    reports = []
+    for worker, each in enumerate(lengths):
+        end_s = 0.0
+        for number, length_s in enumerate(each, 1):
+            snapshot = interval(number, 10)
+            snapshot.start_s, snapshot.end_s = end_s, (end_s := end_s + length_s)
+            reports.append((worker, snapshot))
+    together_s = min(sum(each) for each in lengths)
+    reports = sorted(
+        ((worker, each) for worker, each in reports if each.end_s <= together_s), key=lambda it: it[1].end_s
+    )
+    _, slow = reports[int(place * (len(reports) - 1))]
+    slow.histograms = interval(1, 5_000).histograms
+    watched = Window(parse_threshold(f"response.update.max < 1ms over {window}"), len(lengths))
+    for worker, each in reports:
+        watched.add(worker, each)
+        assert len(watched._open) <= 60
+    line = watched.line()
+    assert (line.ok, line.value) == (False, "5.0 ms")
+    assert watched.broken
 
 
 def test_a_window_that_fails_ends_the_run_where_it_says_so() -> None:

@@ -37,6 +37,14 @@ def test_no_figure_is_cut_off_at_any_usual_width(summary: dict[str, Any], width:
         assert figure in text
 
 
+def test_a_lost_engine_is_named_below_the_figures_of_all() -> None:
+    lost = build_summary(totals(workers=2), replace(FACTS, workers=3, lost_workers=(1, 2)), audit())
+    text = page(lost, 80)
+    assert "…" not in text
+    assert "engine 1 was lost, last heard of after 33.0 s\nengine 2 was lost, never heard of" in text
+    assert "was lost" not in page(BAD)
+
+
 def test_a_wide_terminal_gets_counts_and_latencies_in_one_row() -> None:
     def row(width: int) -> str:
         return next(line for line in page(GOOD, width).splitlines() if line.startswith("update"))
