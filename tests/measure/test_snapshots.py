@@ -171,7 +171,9 @@ def test_a_run_that_did_not_outlive_its_warm_up_is_measured_there() -> None:
 
 def test_health_is_noted_per_worker_and_interval_under_load() -> None:
     totals = Totals()
-    for number, (cpu_s, phase) in enumerate([(0.1, "steady"), (1.05, "steady"), (1.55, "steady"), (9.0, "drain")], start=1):
+    for number, (cpu_s, phase) in enumerate(
+        [(0.1, "steady"), (1.05, "steady"), (1.55, "steady"), (9.0, "drain")], start=1
+    ):
         levels = {"cpu_s": Gauge(cpu_s, cpu_s, Merge.SUM), "loop_lag_us": Gauge(number * 100, 0, Merge.MAX)}
         totals.add(0, Snapshot(number=number, start_s=number - 1, end_s=number, phase=phase, gauges=levels))
     assert list(totals.cpu) == list(totals.lag) == [0]

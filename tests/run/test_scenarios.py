@@ -35,7 +35,9 @@ class Rehearsal:
     def intervals(self, begin_s: float = 0.0, end_s: float = 1e9) -> list[Snapshot]:
         """Half seconds of the load that lie within these seconds."""
         every = [Snapshot.from_wire(row) for row in self._rows("intervals.ndjson")]
-        return [each for each in every if each.phase == Phase.STEADY and begin_s <= each.start_s and each.end_s <= end_s]
+        return [
+            each for each in every if each.phase == Phase.STEADY and begin_s <= each.start_s and each.end_s <= end_s
+        ]
 
     def count(self, begin_s: float, end_s: float, *series: str | None) -> int:
         metric, *labels = series
