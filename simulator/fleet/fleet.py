@@ -217,7 +217,7 @@ class Fleet(Owner):
             following = self._go_on()
             if PUNCTUAL < late <= LATEST_START and following is not None:
                 gap = (following.moment - start.moment) // CATCH_UP
-                self._not_before = max(self._not_before, now - PUNCTUAL) + gap
+                self._not_before = gap + (self._not_before if self._not_before > now - PUNCTUAL else now)
             start = following
         while (due := self._schedule.due(now)) is not None:
             _, item = due
@@ -330,7 +330,7 @@ class Fleet(Owner):
                 self._schedule.add(again, _moved(start, again - self.pace.t0))
                 return
         self._pending -= 1
-        if self._is_there(start.device, start.number) and now < self.timeline.end:
+        if self._is_there(start.device, start.number) and self.pace.t0 + start.moment < self.timeline.end:
             self._begin(start, now)
 
     def _let_go(self, at: int) -> None:

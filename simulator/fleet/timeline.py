@@ -20,9 +20,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from simulator.config.curve import Piece, Stage
+from simulator.n40.flow import NEVER, NS_PER_S
 
-NS_PER_S: Final = 1_000_000_000
-NEVER: Final = (1 << 63) - 1
 MOST_ANCHORS: Final = 64
 """Of the past that questions may be about; what arrivals still need they hold themselves."""
 ROUNDING: Final = 1e-9
