@@ -592,18 +592,34 @@ class Profile(Model):
             raise problem("expected weights that add up to more than 0")
         return mix
 
+    @field_validator("pace", mode="after")
+    @classmethod
+    def _time_for_equilibrium(cls, pace: float | None, info: ValidationInfo) -> float | None:
+        if pace is None and "load" in info.data and info.data["load"].equilibrium:
+            raise problem("flat-out has no equilibrium: sessions take no time")
+        return pace
+
     @field_validator("load", mode="after")
     @classmethod
     def _enough_subscribers(cls, load: Load, info: ValidationInfo) -> Load:
         subscribers: Subscribers | None = info.data.get("subscribers")
         usages: dict[str, Usage] | None = info.data.get("usages")
+        if usages is not None:
+            wrong_names = [
+                (("streams", i, *place), f"no usage {shown(name)}{did_you_mean(name, usages)}")
+                for i, stream in enumerate(load.streams or ())
+                for name in stream.weights()
+                if name not in usages
+                for place in [("usage",) if stream.usage is not None else ("mix", name)]
+            ]
+            if wrong_names:
+                raise located(wrong_names)
         if subscribers is not None and usages is not None:
             each = min(usage.sessions for usage in usages.values())
             what = f"{subscribers.count:,} subscribers" + (f" with {each} sessions each" if each > 1 else "")
+            many = {"start_open": load.start_open, "stages" if load.stages else "devices": load.most_devices}
             wrong = [
-                ((name,), f"more than the {what}")
-                for name in ("start_open", "devices")
-                if (getattr(load, name) or 0) > subscribers.count * each
+                ((name,), f"more than the {what}") for name, count in many.items() if count > subscribers.count * each
             ]
             if wrong:
                 raise located(wrong)

@@ -9,7 +9,8 @@ import math
 from typing import Final
 
 from simulator.fleet.draws import Purpose, uniform
-from simulator.fleet.timeline import NEVER, Cursor, Curve, Timeline
+from simulator.fleet.timeline import Cursor, Curve, Timeline
+from simulator.n40.flow import NEVER
 
 CONSTANT: Final = "constant"
 POISSON: Final = "poisson"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from simulator.config.curve import Piece
-from simulator.fleet.timeline import NEVER, NS_PER_S, Anchor, Timeline
+from simulator.fleet.timeline import Anchor, Timeline
+from simulator.n40.flow import NEVER, NS_PER_S
 
 ALMOST: Final = 1e-9
 

@@ -23,11 +23,11 @@ from simulator.fleet.messages import Configure, Control
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.notify_server import NotifyServer
 from simulator.fleet.phases import Phases
-from simulator.fleet.timeline import NEVER
 from simulator.fleet.tokens import Tokens
 from simulator.http2 import Target, client_tls, without_user
 from simulator.measure import Merge, Phase, Recorder, Snapshot
 from simulator.n40.conformance import SchemaCheck
+from simulator.n40.flow import NEVER
 from simulator.n40.notification import Notification, NotificationKind
 
 NS_PER_S = 1_000_000_000

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from simulator.config import Load
-from simulator.fleet.timeline import NEVER, Timeline
+from simulator.fleet.timeline import Timeline
 from simulator.measure import Phase
+from simulator.n40.flow import NEVER
 
 ROUNDING_S: Final = 1e-9
 

@@ -11,8 +11,9 @@ from simulator.config import Profile
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet.arrivals import Arrivals, earliest
 from simulator.fleet.draws import Permutation, Purpose, draw, seed_key, session_key, uniform
-from simulator.fleet.timeline import NEVER, NS_PER_S, Timeline
+from simulator.fleet.timeline import Timeline
 from simulator.fleet.usage import mean_life_s
+from simulator.n40.flow import NEVER, NS_PER_S
 
 LANES: Final = (1 << 64) - 1
 """No session has this number."""

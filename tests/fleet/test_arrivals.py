@@ -9,7 +9,8 @@ import pytest
 from simulator.config import Load
 from simulator.fleet.arrivals import Arrivals
 from simulator.fleet.draws import seed_key
-from simulator.fleet.timeline import NEVER, NS_PER_S, Timeline
+from simulator.fleet.timeline import Timeline
+from simulator.n40.flow import NEVER, NS_PER_S
 from tests.statistics_of import kolmogorov_smirnov
 
 KEY = seed_key(1)

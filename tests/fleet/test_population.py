@@ -14,8 +14,8 @@ from simulator.config import Profile
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet.network_functions import build_network_functions
 from simulator.fleet.population import Population, Start
-from simulator.fleet.timeline import NS_PER_S
 from simulator.fleet.usage import mean_life_s
+from simulator.n40.flow import NS_PER_S
 from tests.statistics_of import kolmogorov_smirnov
 from tests.world import CALL, DOWNLOAD, MESSAGE, World, traffic
 
