@@ -130,7 +130,8 @@ class Load(Model):
     def _fits(self) -> Self:
         wrong: list[Wrong] = []
         length = _length_of(self.stages, self.streams)
-        if length is not None and self.duration > length:
+        endless = any(stream.stages is None for stream in self.streams or ())
+        if length is not None and self.duration > length and not endless:
             wrong.append((("duration",), f"expected at most the {length:g} s of the stages"))
         if self.mode == "open" and not self.most_per_s and not self.start_open:
             name = "streams" if self.streams else "stages" if self.stages else "rate"
