@@ -254,6 +254,7 @@ def by_session(messages: list[Message]) -> dict[tuple[str, int], list[Message]]:
 def traffic(load: dict[str, Any], *, usages: dict[str, Any] | None = None, **fields: Any) -> Profile:
     """A profile of calls of ten seconds in real time, unless told otherwise."""
     usages = usages or {"call": CALL}
+    duration = {} if {"stages", "streams"} & load.keys() else {"duration": "20s"}
     return Profile.model_validate(
         {
             "name": "test",
@@ -261,7 +262,7 @@ def traffic(load: dict[str, Any], *, usages: dict[str, Any] | None = None, **fie
             "network_functions": {"smf": {"kind": "SMF", "count": 2}, "smsf": {"kind": "SMSF"}},
             "usages": usages,
             "mix": dict.fromkeys(usages, 1),
-            "load": {"duration": "20s", **load},
+            "load": {**duration, **load},
         }
         | fields
     )

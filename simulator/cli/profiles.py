@@ -47,8 +47,11 @@ def list_profiles() -> None:
 def load_in_words(profile: Profile) -> str:
     """The load of a profile, in a few words."""
     load = profile.load
-    size = f"{load.rate:g}/s" if load.mode == "open" and load.rate else f"{load.devices or load.start_open:,} devices"
-    much = f"{load.sessions:,} sessions" if load.sessions else f"{load.duration:g} s"
+    if load.mode == "open" and load.most_per_s:
+        size = f"{load.rate:g}/s" if load.rate else f"up to {load.most_per_s:g}/s"
+    else:
+        size = f"{load.most_devices or load.start_open:,} devices"
+    much = f"{load.sessions:,} sessions" if load.sessions else f"{load.planned_s:g} s"
     return f"{size}, {much}"
 
 

@@ -5,6 +5,7 @@ from simulator.config.distributions import Distribution
 from simulator.config.errors import ConfigError
 from simulator.config.faults import Fault, FaultFile, NotifyStorm, Servers
 from simulator.config.headers import Headers
+from simulator.config.load import Load
 from simulator.config.loading import (
     ShippedProfile,
     load_dialect,
@@ -18,7 +19,6 @@ from simulator.config.plan import RatingPlan, Terms
 from simulator.config.profile import (
     ConditionChange,
     Connections,
-    Load,
     Location,
     NetworkFunction,
     Plmn,

@@ -19,6 +19,7 @@ from simulator.config.model import Model, problems
 from simulator.config.overrides import override
 from simulator.config.plan import RatingPlan
 from simulator.config.profile import Profile
+from simulator.config.replay import find_replays, read_replays
 
 PACKAGE = Path(__file__).resolve().parent.parent
 DEFAULT_PLAN = Path(__file__).resolve().parent / "default_plan.yaml"
@@ -58,7 +59,9 @@ def load_profile(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pro
     document.value.setdefault("name", _name_of(path))
     _resolve(document, path.parent)
     _resolve_files(document, path.parent)
+    find_replays(document, path.parent)
     override(document, overrides)
+    read_replays(document)
     _read_dialect(document)
     profile = checked(Profile, document)
     _check_sandbox(profile, document)

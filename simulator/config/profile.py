@@ -26,12 +26,12 @@ from simulator.config.errors import Wrong, did_you_mean, located, problem, shown
 from simulator.config.failure import Failure
 from simulator.config.faults import MOST_ENDPOINTS, EndpointCount, Fault, Faults, Servers, Stores, wrong_endpoints
 from simulator.config.headers import Headers
+from simulator.config.load import Durations, Load
 from simulator.config.model import Model
 from simulator.config.notify import Notify
 from simulator.config.plan import TimeOfDay
 from simulator.config.quantities import (
     COUNT,
-    DURATION,
     OCTETS,
     RATE,
     THROUGHPUT,
@@ -41,7 +41,6 @@ from simulator.config.quantities import (
     Number,
     Octets,
     Pace,
-    Rate,
     Share,
     SomeCount,
     SomeDuration,
@@ -69,7 +68,6 @@ Tac = Annotated[str, *text("[0-9A-Fa-f]{4}([0-9A-Fa-f]{2})?", "four or six hexad
 Cell = Annotated[str, *text("[0-9A-Fa-f]{7}([0-9A-Fa-f]{2})?", "seven (EUTRA) or nine (NR) hexadecimal digits")]
 Ipv4 = Annotated[str, *text(rf"{BYTE}(\.{BYTE}){{3}}", "an IPv4 address")]
 Fqdn = Annotated[str, *text(r"[A-Za-z0-9.-]{1,253}", "a domain name")]
-Durations = Annotated[Distribution, Drawn(DURATION)]
 
 UNIT_OF: dict[Service, Unit] = {"data": "totalVolume", "voice": "time", "sms": "serviceSpecificUnits"}
 UNITS_FOR: dict[Service, tuple[Unit, ...]] = {
@@ -402,57 +400,6 @@ def _session_groups(groups: list[RatingGroup]) -> Iterator[Wrong]:
             yield (i, "throughput"), "expected a throughput of more than 0"
 
 
-class Load(Model):
-    """How sessions start. Rates are wall time; pace does not change them."""
-
-    mode: Literal["open", "closed"] = "open"
-    """open: at a rate, whatever the CHF does; closed: each device starts its next session after a think time."""
-    rate: Rate | None = Field(None, validate_default=True)
-    """Session (and event) starts per second; open mode only."""
-    spacing: Literal["poisson", "constant"] = "poisson"
-    devices: SomeCount | None = Field(None, validate_default=True)
-    """Closed mode only."""
-    think_time: Durations | None = Field(None, validate_default=True)
-    """Session time between two sessions of a device; closed mode only, 0 by default."""
-    max_in_flight: SomeCount = 50_000
-    """Open sessions at most; arrivals beyond are counted drops."""
-    start_open: Count = 0
-    """Sessions that are found open at the start, with what is left of their length; set up at 2,000 a second."""
-    duration: SomeDuration = 30.0
-    """Seconds of wall time after which no session starts any more."""
-    warmup: Duration = 0.0
-    """Seconds at the beginning that are a phase of their own; rates leave them out, percentiles and counts do not yet."""
-    sessions: SomeCount | None = None
-    """Sessions (and events) to start in all; the run ends after them if they come before `duration`."""
-
-    @field_validator("rate", "devices", "think_time", mode="after")
-    @classmethod
-    def _belongs_to_the_mode(cls, value: Any, info: ValidationInfo) -> Any:
-        mode = info.data.get("mode")
-        needed = {"rate": "open", "devices": "closed", "think_time": "closed"}[str(info.field_name)]
-        if mode is not None and mode != needed and value is not None:
-            raise problem(f"belongs to the {needed} mode, and mode is {mode}")
-        if mode == needed and value is None and info.field_name != "think_time":
-            raise problem(f"is missing: mode is {mode}")
-        return Fixed(0.0) if mode == needed and value is None else value
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        wrong: list[Wrong] = []
-        if self.mode == "open" and not self.rate and not self.start_open:
-            wrong.append((("rate",), "expected a rate of more than 0, or sessions that are open at the start"))
-        if self.start_open > self.max_in_flight:
-            wrong.append((("start_open",), f"more than max_in_flight, {self.max_in_flight}"))
-        if self.warmup >= self.duration:
-            text = f"expected less than the duration of {self.duration:g} s; for a short run, --set load.warmup=0s"
-            wrong.append((("warmup",), text))
-        if self.devices is not None and self.devices > self.max_in_flight:
-            wrong.append((("devices",), f"more than max_in_flight, {self.max_in_flight}"))
-        if wrong:
-            raise located(wrong)
-        return self
-
-
 class Timeouts(Model):
     """Wall time."""
 
@@ -636,18 +583,34 @@ class Profile(Model):
             raise problem("expected weights that add up to more than 0")
         return mix
 
+    @field_validator("pace", mode="after")
+    @classmethod
+    def _time_for_equilibrium(cls, pace: float | None, info: ValidationInfo) -> float | None:
+        if pace is None and "load" in info.data and info.data["load"].equilibrium:
+            raise problem("flat-out has no equilibrium: sessions take no time")
+        return pace
+
     @field_validator("load", mode="after")
     @classmethod
     def _enough_subscribers(cls, load: Load, info: ValidationInfo) -> Load:
         subscribers: Subscribers | None = info.data.get("subscribers")
         usages: dict[str, Usage] | None = info.data.get("usages")
+        if usages is not None:
+            wrong_names = [
+                (("streams", i, *place), f"no usage {shown(name)}{did_you_mean(name, usages)}")
+                for i, stream in enumerate(load.streams or ())
+                for name in stream.weights()
+                if name not in usages
+                for place in [("usage",) if stream.usage is not None else ("mix", name)]
+            ]
+            if wrong_names:
+                raise located(wrong_names)
         if subscribers is not None and usages is not None:
             each = min(usage.sessions for usage in usages.values())
             what = f"{subscribers.count:,} subscribers" + (f" with {each} sessions each" if each > 1 else "")
+            many = {"start_open": load.start_open, "stages" if load.stages else "devices": load.most_devices}
             wrong = [
-                ((name,), f"more than the {what}")
-                for name in ("start_open", "devices")
-                if (getattr(load, name) or 0) > subscribers.count * each
+                ((name,), f"more than the {what}") for name, count in many.items() if count > subscribers.count * each
             ]
             if wrong:
                 raise located(wrong)

@@ -21,9 +21,10 @@ from simulator.fleet.connections import FleetConnections
 from simulator.fleet.draws import seed_key, session_key
 from simulator.fleet.fleet import Fleet, Share
 from simulator.fleet.journal import PERIOD_S, Journal
-from simulator.fleet.messages import Configure
+from simulator.fleet.messages import Configure, Control
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.notify_server import NotifyServer
+from simulator.fleet.phases import Phases
 from simulator.fleet.samples import FailureSamples
 from simulator.fleet.tokens import Tokens
 from simulator.fleet.trace import Trace, TraceFile
@@ -32,6 +33,7 @@ from simulator.fleet.witnesses import NOBODY, Witnesses
 from simulator.http2 import Target, client_tls, without_user
 from simulator.measure import Merge, Phase, Recorder, Snapshot
 from simulator.n40.conformance import SchemaCheck
+from simulator.n40.flow import NEVER
 from simulator.n40.notification import Notification, NotificationKind
 
 NS_PER_S = 1_000_000_000
@@ -113,6 +115,8 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None
         self._interval: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
+        self._boundary: asyncio.TimerHandle | None = None
+        self._phase_until = NEVER
         self._lag = 0
         self._pauses = GarbagePauses()
         self._timer_floor_us = 0.0
@@ -199,10 +203,9 @@ class Engine:
             witnesses=self._witnesses,
         )
         self._t0 = t0
+        self._phases = Phases(self._fleet.timeline, self.profile.load)
         self._idle_cpu_s = time.process_time()  # start-up and imports are no part of the load
-        self._warm_at = t0 + int(self.profile.load.warmup * NS_PER_S)
-        if self.profile.load.warmup:
-            self.recorder.phase = Phase.WARMUP
+        self._begin_phase(t0)
         # Nothing on the hot path makes reference cycles; a full collection over a million open sessions would stop the
         # engine for a second. Young objects are still collected, once an interval.
         gc.collect()
@@ -289,6 +292,8 @@ class Engine:
         self._timer = None
         now = time.monotonic_ns()
         self._lag = max(self._lag, now - self._armed_for)
+        if now >= self._phase_until:
+            self._change_phase()
         fleet.awake_until = 0  # what is scheduled meanwhile is seen below
         fleet.on_time(now)
         self._wake(fleet.next_deadline())
@@ -300,6 +305,47 @@ class Engine:
         if not self._finished.is_set():
             self._finished.set()
             self._on_finished()
+
+    # -- the course of the load ---------------------------------------------------------------------------------------
+
+    def control(self, command: Control) -> bool:
+        """Change the load; tell whether that could be done."""
+        if self._fleet is None:
+            return False
+        now = time.monotonic_ns()
+        if not self._fleet.control(command.at, command.action, command.value, now):
+            return False
+        if self.recorder.phase != Phase.DRAIN:
+            self._await_boundary()
+        self._wake(self._fleet.next_deadline())
+        return True
+
+    def _change_phase(self) -> None:
+        """An interval ends where a phase does."""
+        if self.recorder.phase != Phase.DRAIN:
+            self._take_interval()
+            self._begin_phase(time.monotonic_ns())
+
+    def _begin_phase(self, now: int) -> None:
+        self.recorder.phase = self._phases.at(now)
+        self._await_boundary()
+
+    def _await_boundary(self) -> None:
+        """Be there when the next phase begins: commands move that moment."""
+        if self._boundary is not None:
+            self._boundary.cancel()
+            self._boundary = None
+        self._phase_until = self._phases.until(self.recorder.phase)
+        if self._phase_until < NEVER:
+            delay = max(0, self._phase_until - time.monotonic_ns())
+            self._boundary = self._loop.call_later(delay / NS_PER_S, self._on_boundary)
+
+    def _on_boundary(self) -> None:
+        self._boundary = None
+        if time.monotonic_ns() >= self._phase_until:
+            self._change_phase()
+        else:  # a timer of whole milliseconds may come early
+            self._await_boundary()
 
     # -- intervals ----------------------------------------------------------------------------------------------------
 
@@ -326,8 +372,6 @@ class Engine:
         self._lag = 0
         if counters or now > self._t0:
             self._on_snapshot(recorder.cut(now))
-        if recorder.phase == Phase.WARMUP and now >= self._warm_at:
-            recorder.phase = Phase.STEADY
         gc.collect(0)
 
     def _count(self, name: str, grown: int) -> None:
@@ -370,7 +414,7 @@ class Engine:
         if fleet is None:
             await self._close()
             return 0
-        for timer in (self._timer, self._interval, self._writing):
+        for timer in (self._timer, self._interval, self._writing, self._boundary):
             if timer is not None:
                 timer.cancel()
         fleet.stop()

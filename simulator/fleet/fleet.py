@@ -6,10 +6,8 @@ through `Exchange.on_done`. So a whole fleet runs in virtual time against a char
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Final
 
 from simulator.config import Profile
@@ -17,6 +15,7 @@ from simulator.config.profile import FILL_PER_S
 from simulator.fleet.books import Books
 from simulator.fleet.chfs import Chf, Chfs, Destination
 from simulator.fleet.conformance import ConformanceSample
+from simulator.fleet.devices import Attachment
 from simulator.fleet.dispatch import Dispatch, Owner, Transmit
 from simulator.fleet.network_functions import NetworkFunction, build_network_functions
 from simulator.fleet.pace import NowTimestamps, Pace, at_time_of_day, timestamps
@@ -24,6 +23,7 @@ from simulator.fleet.population import Population, Start
 from simulator.fleet.scheduler import Schedule
 from simulator.fleet.series import Series
 from simulator.fleet.session import Changes, LiveSession
+from simulator.fleet.timeline import Timeline
 from simulator.fleet.tokens import Tokens
 from simulator.fleet.usage import Usage, build_usages
 from simulator.fleet.witnesses import NOBODY, Witnesses
@@ -35,6 +35,9 @@ from simulator.n40.flow import NEVER
 NS_PER_S: Final = 1_000_000_000
 LATEST_START: Final = NS_PER_S
 """An arrival that could not be started within a second is dropped and counted: catching up in a burst would hurt the CHF."""
+PUNCTUAL: Final = NS_PER_S // 50
+"""So late an arrival may be without any care; after a longer delay, what is due begins at twice the intended rate at most."""
+CATCH_UP: Final = 2
 DROPPED_PAUSE: Final = NS_PER_S // 10
 """A device of a closed loop that could not start tries again after so long, however little it thinks."""
 FLAT_OUT_HORIZON: Final = 86_400 * NS_PER_S
@@ -114,8 +117,18 @@ class Fleet(Owner):
         self._most_open_allowed = (
             profile.load.max_in_flight if closed else -(-profile.load.max_in_flight // share.workers)
         )
-        self._arrivals = self._merge()
-        self._next_start = next(self._arrivals, None)
+        self.timeline = Timeline(profile.load.timeline, t0)
+        self._residuals = self._population.open_at_start()
+        self._next_residual = next(self._residuals, None)
+        self._arrivals = self._population.arrivals(self.timeline)
+        self._next_arrival = self._arrivals.take()
+        self._next_start = self._sooner()
+        self._not_before = 0  # what is behind its time begins no earlier than this
+        self._attachment = Attachment(self.timeline, profile.load.most_devices) if closed else None
+        self._halts = any(stage.halted for stage in profile.load.timeline)
+        self._held: list[Start] = []  # of devices, while the load is paused
+        self._numbers: dict[int, int] = {}  # of the last session of each device, where they come and go
+        self._devices_change = closed and profile.load.stages is not None
         self._open: dict[int, LiveSession] = {}
         self._most_open = 0
         self._draining = False
@@ -156,14 +169,20 @@ class Fleet(Owner):
     @property
     def finished(self) -> bool:
         """Whether nothing is open and nothing will start any more."""
-        return not self._open and self._next_start is None and not self._pending
+        if self._open or self._next_start is not None or self._pending:
+            return False
+        if self._draining:
+            return True
+        return not self.timeline.paused and (self._attachment is None or self._attachment.moment == NEVER)
 
     def next_deadline(self) -> int:
         """When `on_time` is due, in wall time."""
         scheduled = self._schedule.next()
         moment = NEVER if scheduled is None else scheduled
         if self._next_start is not None:
-            moment = min(moment, self.pace.t0 + self._next_start.moment)
+            moment = min(moment, max(self.pace.t0 + self._next_start.moment, self._not_before))
+        if self._attachment is not None and not self._draining:
+            moment = min(moment, self._attachment.moment)
         return moment
 
     def set_gauges(self, now: int) -> None:
@@ -174,6 +193,10 @@ class Fleet(Owner):
         ):
             self.recorder.gauge(name, peak)
             self.recorder.gauge(name, level)
+        self.recorder.gauge("offered_rate", self.timeline.rate_at(now) / self._workers)
+        self.recorder.gauge("stage", self.timeline.stage_at(now), Merge.LAST)
+        if self._attachment is not None:
+            self.recorder.gauge("devices", self._attachment.count / self._workers)
         self._most_open = len(self._open)
         self._dispatch.most_awaiting = self._dispatch.awaiting
         self._measure_chfs(now)
@@ -194,16 +217,24 @@ class Fleet(Owner):
     def on_time(self, now: int) -> None:
         """Start what is due and let time pass for the sessions that asked to be woken."""
         self.set_now(now)
+        if self._attachment is not None and self._attachment.moment <= now and not self._draining:
+            self._change_devices(self._attachment, now)
         start = self._next_start
         while start is not None and self.pace.t0 + start.moment <= now:
+            late = now - self.pace.t0 - start.moment
+            if PUNCTUAL < late <= LATEST_START and now < self._not_before:
+                break
             self._begin(start, now)
-            start = self._next_start = next(self._arrivals, None)
+            following = self._go_on()
+            if PUNCTUAL < late <= LATEST_START and following is not None:
+                gap = (following.moment - start.moment) // CATCH_UP
+                self._not_before = gap + (self._not_before if self._not_before > now - PUNCTUAL else now)
+            start = following
         while (due := self._schedule.due(now)) is not None:
             _, item = due
             if isinstance(item, Start):
                 if not self._draining:
-                    self._pending -= 1
-                    self._begin(item, now)
+                    self._begin_of_device(item, now)
             elif item.session.end is None:
                 if item.delivery is not None and 0 < item.delivery.again_at <= now:
                     self._dispatch.send_again(item, item.delivery, now)
@@ -212,14 +243,128 @@ class Fleet(Owner):
         if self.finished:
             self._on_finished()
 
+    # -- arrivals -----------------------------------------------------------------------------------------------------
+
+    def _sooner(self) -> Start | None:
+        """What starts next: a session that is found open, or an arrival."""
+        residual, arrival = self._next_residual, self._next_arrival
+        if residual is None or (arrival is not None and arrival.moment < residual.moment):
+            return arrival
+        return residual
+
+    def _go_on(self) -> Start | None:
+        """The next start has begun, or was dropped: look for the one after it."""
+        if self._next_start is self._next_arrival:
+            self._next_arrival = self._arrivals.take()
+        else:
+            self._next_residual = next(self._residuals, None)
+        self._next_start = self._sooner()
+        return self._next_start
+
+    def control(self, at: int, action: str, value: float | None, now: int) -> bool:
+        """Change what comes after `at`; tell whether that is a command. What has begun by `now` has begun."""
+        if not self.timeline.control(at, action, value):
+            return False
+        if self._draining:
+            return True
+        self._next_arrival = self._arrivals.take_again()
+        self._next_start = self._sooner()
+        self._halts = True
+        if self._attachment is not None:
+            self._attachment.look()
+        if not self.timeline.paused:
+            self._let_go(max(at, now))
+        return True
+
+    # -- devices of a closed loop -------------------------------------------------------------------------------------
+
+    def _change_devices(self, attachment: Attachment, now: int) -> None:
+        """Devices attach and detach, as many as are due."""
+        population = self._population
+        while attachment.moment <= now:
+            moment, jumped = attachment.moment - self.pace.t0, attachment.jumped
+            change = attachment.step()
+            device = change if change >= 0 else -1 - change
+            if not population.owns(device):
+                continue
+            if change < 0:
+                self._detach(device, now)
+                continue
+            number = population.next_number(device, self._numbers.get(device, -1))
+            if moment == 0 and self.profile.load.equilibrium:
+                self._add_start(population.found(device))
+            elif jumped:
+                self._add_start(population.next_of(device, number, moment))
+            else:
+                self._add_start(population.begin_at_once(device, number, moment))
+
+    def _add_start(self, start: Start | None) -> None:
+        if start is None:
+            return
+        if self._devices_change:
+            self._numbers[start.device] = start.number
+        self._pending += 1
+        self._schedule.add(self.pace.t0 + start.moment, start)
+
+    def _detach(self, device: int, now: int) -> None:
+        """A device goes: its session is released."""
+        live = self._live_of(device)
+        if live is not None and live.usage.is_session:
+            live.ends_at = min(live.ends_at, max(live.clock, self.pace.session_time(now)))
+            self._schedule.add(now, live)
+
+    def _live_of(self, device: int) -> LiveSession | None:
+        """The open session of a device."""
+        number = self._numbers.get(device, -1)
+        first = self._population.subscriber_of(device) * self._slots
+        for slot in range(first, first + self._slots):
+            live = self._open.get(slot)
+            if live is not None and live.device == device and live.number == number:
+                return live
+        return None
+
+    def _is_there(self, device: int, number: int) -> bool:
+        """Whether a device has not gone since it began, or was to begin, a session."""
+        if not self._devices_change:
+            return True
+        assert self._attachment is not None
+        return device < self._attachment.count and self._numbers.get(device) == number
+
+    def _begin_of_device(self, start: Start, now: int) -> None:
+        """A device has thought for long enough: it begins its session, unless it is gone, or the load is paused or over."""
+        if self._halts:
+            again = self.timeline.after_halt(now, self.pace.t0 + start.moment)
+            if again == NEVER:
+                self._held.append(start)
+                return
+            if again > now:
+                self._schedule.add(again, _moved(start, again - self.pace.t0))
+                return
+        self._pending -= 1
+        if self._is_there(start.device, start.number) and self.pace.t0 + start.moment < self.timeline.end:
+            self._begin(start, now)
+
+    def _let_go(self, at: int) -> None:
+        """The load is no longer paused: what was held begins as far apart as it was to."""
+        held, self._held = self._held, []
+        since = min((start.moment for start in held), default=0)
+        for start in held:
+            moment = at - self.pace.t0 + start.moment - since
+            self._schedule.add(self.pace.t0 + moment, _moved(start, moment))
+
+    # -- the end ------------------------------------------------------------------------------------------------------
+
     def drain(self, now: int, timeout: int) -> None:
         """Start nothing more, and release what is open at a steady rate, well within `timeout` ns."""
         self.on_time(now)  # what is due by now is started, or a counted drop, however far behind this engine is
+        while (start := self._next_start) is not None and self.pace.t0 + start.moment <= now:
+            self._drop(start, "late", now)
+            self._go_on()
         self._draining = True
         self._next_start = None
         self._pending = 0
         lives = [live for live in self._open.values() if live.usage.is_session]
-        rate = (self.profile.load.rate or FILL_PER_S) / self._workers
+        rate = (self.profile.load.mean_per_s or FILL_PER_S) / self._workers
         window = min(timeout // 2, int(len(lives) / rate * NS_PER_S))
         for position, live in enumerate(lives):
             moment = now + window * position // max(1, len(lives))
@@ -271,15 +416,6 @@ class Fleet(Owner):
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
-    def _merge(self) -> Iterator[Start]:
-        """All starts in order of time."""
-        if self.profile.load.mode == "closed":
-            for start in self._population.devices():
-                self._pending += 1
-                self._schedule.add(self.pace.t0 + start.moment, start)
-            return iter(())
-        return heapq.merge(self._population.open_at_start(), self._population.arrivals(), key=itemgetter(0))
-
     def _begin(self, start: Start, now: int) -> None:
         """Start one session, unless its time has passed, its subscriber has no more place for this usage, or too many are open.
 
@@ -287,17 +423,15 @@ class Fleet(Owner):
         """
         if self._draining:
             return
-        if not start.residual:
-            self._counters["arrivals|intended"] += 1
         usage = self._usages[start.usage]
         slot = self._free_slot(start.subscriber, usage)
         place = self._chfs.choose(now)
         reason = self._obstacle(start, slot, place, now)
         if reason:
-            self._counters[f"arrivals|dropped|{reason}"] += 1
-            self._again(start.device, start.number, now + DROPPED_PAUSE)
+            self._drop(start, reason, now)
             return
         if not start.residual:
+            self._counters["arrivals|intended"] += 1
             self._counters["arrivals|started"] += 1
         self._counters[usage.started] += 1
         moment = self.pace.session_time(self.pace.t0 + start.moment)
@@ -320,6 +454,12 @@ class Fleet(Owner):
         if usage.changes is not None:
             live.changes = Changes(usage.changes, start.key, moment)
         self._proceed(live, now)
+
+    def _drop(self, start: Start, reason: str, now: int) -> None:
+        if not start.residual:
+            self._counters["arrivals|intended"] += 1
+        self._counters[f"arrivals|dropped|{reason}"] += 1
+        self._again(start.device, start.number, now + DROPPED_PAUSE)
 
     def _free_slot(self, subscriber: int, usage: Usage) -> int:
         """A place for one more session of that usage at the device; the last one, which is taken, if there is none."""
@@ -404,12 +544,10 @@ class Fleet(Owner):
 
     def _again(self, device: int, number: int, now: int) -> None:
         """Closed loop: the device thinks, then starts its next session."""
-        if device < 0 or self._draining:
+        if device < 0 or self._draining or not self._is_there(device, number):
             return
-        start = self._population.next_of(device, number + (self.profile.load.devices or 0), now - self.pace.t0)
-        if start is not None and start.moment < self.profile.load.duration * NS_PER_S:
-            self._pending += 1
-            self._schedule.add(self.pace.t0 + start.moment, start)
+        population = self._population
+        self._add_start(population.next_of(device, population.next_number(device, number), now - self.pace.t0))
 
     # -- what came of a request ---------------------------------------------------------------------------------------
 
@@ -452,3 +590,8 @@ class Fleet(Owner):
         """Tell the stamps the time, where they cannot derive it."""
         if self._present is not None:
             self._present.set_now(now - self.pace.t0)
+
+
+def _moved(start: Start, moment: int) -> Start:
+    """The same start at another moment."""
+    return Start(moment, start.number, start.subscriber, start.usage, start.key, start.residual, start.device)

@@ -77,6 +77,18 @@ class Start(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Control(Message):
+    """Change the load from `at` on (ns of the machine's monotonic clock): `pause`, `resume`, `rate` (`value` times that of the
+    profile), or on to the next `stage`. All workers get the same commands in the same order.
+    """
+
+    TYPE: ClassVar[str] = "control"
+    at: int
+    action: str
+    value: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drain(Message):
     """Start nothing more, release what is open within `timeout_s`, then say goodbye."""
 
@@ -162,7 +174,7 @@ class Bye(Message):
 
 _KINDS: dict[str, type[Message]] = {
     kind.TYPE: kind
-    for kind in (Configure, Start, Drain, Stop, Ready, SnapshotReport, Event, Sample, Drained, Error, Bye)
+    for kind in (Configure, Start, Control, Drain, Stop, Ready, SnapshotReport, Event, Sample, Drained, Error, Bye)
 }
 
 

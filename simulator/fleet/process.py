@@ -107,6 +107,9 @@ class Commands:
                 if self._engine is None:
                     raise MessageError("start comes before configure")
                 self._engine.start(command.t0, command.epoch)
+            case messages.Control():
+                if self._engine is None or not self._engine.control(command):
+                    self._on_event("control", f"{command.action} is not done: it is unknown, or comes before the start")
             case messages.Drain():
                 self._draining = asyncio.get_running_loop().create_task(self._drain(command.timeout_s))
                 self._draining.add_done_callback(self._on_drain_over)

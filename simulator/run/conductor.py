@@ -274,11 +274,11 @@ class Conductor:
 
     async def _start(self, targets: list[str]) -> RunFacts:
         profile, options = self._profile, self._options
-        wanted, possible = profile.load.start_open, int(FILL_PER_S * profile.load.duration)
+        wanted, possible = profile.load.start_open, int(FILL_PER_S * profile.load.planned_s)
         if wanted > possible:
             self._notes.append(
                 f"{wanted - possible:,} of the {wanted:,} sessions to be found open were not set up: it takes a second for "
-                f"{FILL_PER_S:,} of them, and the duration is {profile.load.duration:g} s"
+                f"{FILL_PER_S:,} of them, and the duration is {profile.load.planned_s:g} s"
             )
         self._host = host_ticks()
         weather = self._sandbox if self._profile.sandbox.faults else None
@@ -299,7 +299,7 @@ class Conductor:
             workers=options.workers,
             started_at=datetime.fromtimestamp(epoch / 1e9, UTC).isoformat(timespec="milliseconds"),
             t0=t0,
-            planned_s=profile.load.duration,
+            planned_s=profile.load.planned_s,
         )
         self._folder.write_manifest(
             build_manifest(options, facts, run_id=secrets.token_hex(8), epoch=epoch, notes=self._notes)
@@ -311,7 +311,7 @@ class Conductor:
         return facts
 
     async def _until_drained(self, facts: RunFacts, failure: list[Exception]) -> None:
-        end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.duration
+        end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.planned_s
         with anyio.move_on_after(end_s):
             await self._load_over.wait()
         self._load_over.set()

@@ -12,10 +12,10 @@ import pytest
 
 from simulator.config import Profile
 from simulator.config.profile import FILL_PER_S
-from simulator.fleet.arrivals import NS_PER_S
 from simulator.fleet.network_functions import build_network_functions
 from simulator.fleet.population import Population, Start
 from simulator.fleet.usage import mean_life_s
+from simulator.n40.flow import NS_PER_S
 from tests.statistics_of import kolmogorov_smirnov
 from tests.world import CALL, DOWNLOAD, MESSAGE, World, traffic
 
@@ -44,8 +44,9 @@ def test_workers_share_the_sessions_of_one(workers: int, kind: str) -> None:
 
 def test_devices_of_a_closed_loop_are_shared_too() -> None:
     profile = traffic({"mode": "closed", "devices": 100, "think_time": "5s"})
-    parts = everybody(profile, 3, "devices")
-    assert sorted(start.device for part in parts for start in part) == list(range(100))
+    world = World(profile, workers=3).run()
+    parts = [{each.session[0] for each in world.messages if each.worker == worker} for worker in range(3)]
+    assert len(set.union(*parts)) == sum(map(len, parts)) == 100
 
 
 def test_no_two_sessions_have_one_number() -> None:
