@@ -16,18 +16,21 @@ from simulator.measure.figures import OPERATIONS
 from simulator.measure.health import BUSY_CORE_SHARE, STALLED_LOOP_US
 from simulator.report import RunFacts, words
 from simulator.report.layout import columns
+from simulator.run.options import Progress
 
 NS_PER_S: Final = 1_000_000_000
 REDRAW_NS: Final = NS_PER_S // 5
 LINE_NS: Final = 5 * NS_PER_S
+KEYS_HELP: Final = "p pause   + - rate   n next stage   s stop and release"
 UP: Final = Text("up", "green")
 
 
 class LiveView:
     """Shows `totals` as they grow. `update(now)` may be called as often as one likes; it draws when it is time."""
 
-    def __init__(self, facts: RunFacts, totals: Totals, *, console: Console | None = None) -> None:
+    def __init__(self, facts: RunFacts, totals: Totals, *, console: Console | None = None, keys: bool = False) -> None:
         self._facts = facts
+        self._keys = keys
         self._totals = totals
         self._console = console or Console()
         self._t0 = facts.t0
@@ -47,20 +50,26 @@ class LiveView:
             self._live.stop()
             self._live = None
 
-    def update(self, now: int) -> None:
-        """Show the state at `now`, monotonic nanoseconds."""
+    def update(self, now: int, progress: Progress | None = None) -> None:
+        """Show the state at `now`, monotonic nanoseconds; `progress` where the load is by then."""
         self._t0 = self._t0 or now
         if self._drawn is not None and now - self._drawn < (REDRAW_NS if self._live else LINE_NS):
             return
         self._drawn = now
         elapsed_s = (now - self._t0) / NS_PER_S
         if self._live is not None:
-            self._live.update(live_page(self._facts, self._totals, elapsed_s), refresh=True)
+            self._live.update(self._page(elapsed_s, progress), refresh=True)
         else:
-            self._console.print(live_line(self._facts, self._totals, elapsed_s), soft_wrap=True, highlight=False)
+            self._console.print(
+                live_line(self._facts, self._totals, elapsed_s, progress), soft_wrap=True, highlight=False
+            )
+
+    def _page(self, elapsed_s: float, progress: Progress | None) -> RenderableType:
+        page = live_page(self._facts, self._totals, elapsed_s, progress)
+        return Group(page, Text(), Text(KEYS_HELP, "dim")) if self._keys else page
 
 
-def live_line(facts: RunFacts, totals: Totals, elapsed_s: float) -> str:
+def live_line(facts: RunFacts, totals: Totals, elapsed_s: float, progress: Progress | None = None) -> str:
     """The state of a run in one line, for a log."""
     if not totals.workers:
         return f"{max(0.0, elapsed_s):.0f} s: starting"
@@ -81,13 +90,13 @@ def live_line(facts: RunFacts, totals: Totals, elapsed_s: float) -> str:
     parts += [f"{words.count(failed)} failed"] if failed else []
     parts += [f"{words.count(dropped)} dropped"] if dropped else []
     parts += ["the generator is strained"] if _is_strained(totals) else []
-    left = _time_left(facts, totals, elapsed_s)
-    return ", ".join([*parts, *([left] if left else [])])
+    rest = (_stage(totals, progress), _time_left(facts, totals, elapsed_s, progress))
+    return ", ".join([*parts, *(each for each in rest if each)])
 
 
-def live_page(facts: RunFacts, totals: Totals, elapsed_s: float) -> RenderableType:
+def live_page(facts: RunFacts, totals: Totals, elapsed_s: float, progress: Progress | None = None) -> RenderableType:
     """The state of a run as a page: rates and latencies of the last interval, counts of the whole run."""
-    head = _head(facts, totals, elapsed_s)
+    head = _head(facts, totals, elapsed_s, progress)
     if not totals.workers:
         return Group(head, Text("starting", "dim"))
     grid = Table.grid(padding=(0, 2))
@@ -106,22 +115,38 @@ def live_page(facts: RunFacts, totals: Totals, elapsed_s: float) -> RenderableTy
     return Group(head, Text(), _operations(totals), Text(), grid)
 
 
-def _head(facts: RunFacts, totals: Totals, elapsed_s: float) -> RenderableType:
+def _head(facts: RunFacts, totals: Totals, elapsed_s: float, progress: Progress | None) -> RenderableType:
     phase = totals.phase if totals.workers else "start"
     text = Text.assemble((facts.profile, "bold"), "  ", (phase, "cyan"), f"  {words.seconds(elapsed_s)}")
-    left = _time_left(facts, totals, elapsed_s)
+    left = _time_left(facts, totals, elapsed_s, progress)
     if left:
         text.append(f", {left}", "dim")
+    stage = _stage(totals, progress)
+    if stage:
+        text.append(f"  {stage}", "yellow" if progress is not None and progress.paused else "cyan")
     line = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=facts.planned_s, completed=elapsed_s, width=24) if facts.planned_s else ""
     line.add_row(text, bar)
     return line
 
 
-def _time_left(facts: RunFacts, totals: Totals, elapsed_s: float) -> str:
-    if facts.planned_s is None or totals.phase == Phase.DRAIN or elapsed_s >= facts.planned_s:
+def _time_left(facts: RunFacts, totals: Totals, elapsed_s: float, progress: Progress | None) -> str:
+    left_s = None if facts.planned_s is None else facts.planned_s - elapsed_s
+    if progress is not None:
+        left_s = progress.left_s
+    if left_s is None or left_s <= 0 or totals.phase == Phase.DRAIN:
         return ""
-    return f"{words.seconds(facts.planned_s - elapsed_s)} left"
+    return f"{words.seconds(left_s)} left"
+
+
+def _stage(totals: Totals, progress: Progress | None) -> str:
+    """Which stage it is, where there are several, and what somebody changed."""
+    if progress is None or totals.phase == Phase.DRAIN:
+        return ""
+    parts = [f"stage {progress.stage} of {progress.stages}: {progress.name}"] if progress.stages > 1 else []
+    parts += [f"rate x {progress.factor:g}"] if progress.factor != 1 else []
+    parts += ["paused"] if progress.paused else []
+    return ", ".join(parts)
 
 
 def _operations(totals: Totals) -> Table:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import ExitStack, suppress
+from typing import Final
 
 from rich.console import Console
 
+from simulator.cli.keys import Keys
 from simulator.cli.live import LiveView
 from simulator.measure import Totals
 from simulator.report import RunFacts
+from simulator.run.options import Progress
+from simulator.run.wishes import Action, Wish, Wishes
+
+PAUSE_KEY: Final = "p"
+KEYS: Final = {
+    "+": Action.FASTER, "=": Action.FASTER, "-": Action.SLOWER, "n": Action.NEXT_STAGE, "s": Action.STOP, "q": Action.STOP,
+}  # fmt: skip
 
 
 class PatientConsole(Console):
@@ -26,20 +36,35 @@ class PatientConsole(Console):
 class LiveObserver:
     """Shows a run as it goes: a page in a terminal, lines otherwise."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, wishes: Wishes | None = None) -> None:
         self._console = console
+        self._wishes = wishes
         self._open = ExitStack()
         self._view: LiveView | None = None
+        self._progress = Progress()
 
     def begin(self, facts: RunFacts, totals: Totals) -> None:
         """The load begins."""
-        self._view = self._open.enter_context(LiveView(facts, totals, console=self._console))
+        keys = False
+        if self._wishes is not None and self._console.is_terminal:
+            keys = self._open.enter_context(Keys(sys.stdin, self._on_key)).listening
+        self._view = self._open.enter_context(LiveView(facts, totals, console=self._console, keys=keys))
 
-    def tick(self, now: int) -> None:
+    def tick(self, now: int, progress: Progress) -> None:
         """Some more has been measured."""
+        self._progress = progress
         if self._view is not None:
             with suppress(OSError):  # a full disk behind stdout must not end the run
-                self._view.update(now)
+                self._view.update(now, progress)
+
+    def _on_key(self, key: str) -> None:
+        """Called from the thread that reads the keyboard."""
+        assert self._wishes is not None
+        action = KEYS.get(key)
+        if key == PAUSE_KEY:
+            action = Action.RESUME if self._progress.paused else Action.PAUSE
+        if action is not None:
+            self._wishes.put(Wish(action))
 
     def note(self, text: str) -> None:
         """Say something above the live view."""

@@ -19,6 +19,7 @@ from simulator.report.terminal import render
 from simulator.run import run
 from simulator.run.limits import MOST_WORKERS
 from simulator.run.options import Observer, RunError, Silence
+from simulator.run.wishes import Wishes
 
 RUNS = Path("runs")
 """Where runs leave their records by default, below the working directory."""
@@ -76,6 +77,12 @@ def run_command(
     openapi: Annotated[
         Path | None, typer.Option(metavar="DIR", help="With --conformance: by your copy of the 3GPP OpenAPI files too.")
     ] = None,
+    management_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0, max=65_535, help="Ask and change the run over HTTP on the loopback: GET /run; 0 chooses a port."
+        ),
+    ] = None,
     codec: Annotated[str, typer.Option(help="HTTP/2 codec: ngh2 (fast) or h2 (portable).")] = "ngh2",
 ) -> None:
     """Run a profile against your CHF, or against the embedded sandbox."""
@@ -90,7 +97,8 @@ def run_command(
     if insecure:
         print("smfleet: the CHF's certificate is not checked (--insecure)", file=sys.stderr)
     console = PatientConsole(stderr=to_stdout)
-    observer: Observer = Silence() if quiet else LiveObserver(console)
+    wishes = Wishes()
+    observer: Observer = Silence() if quiet else LiveObserver(console, wishes)
     result = run(
         profile,
         target=target,
@@ -112,6 +120,8 @@ def run_command(
         conformance=_share(conformance, openapi),
         openapi=openapi,
         handle_signals=True,
+        wishes=wishes,
+        management_port=management_port,
         observer=observer,
     )
     if not quiet:

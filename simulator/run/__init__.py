@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from simulator.config import Profile
     from simulator.run.options import Observer, Result
+    from simulator.run.wishes import Wishes
 
 
 def run(
@@ -33,6 +34,8 @@ def run(
     conformance: float = 0.0,
     openapi: str | Path | None = None,
     handle_signals: bool = False,
+    wishes: Wishes | None = None,
+    management_port: int | None = None,
     observer: Observer | None = None,
 ) -> Result:
     """Run a profile and return what was found.
@@ -83,6 +86,8 @@ def run(
         key=None if key is None else Path(key),
         insecure=insecure,
         handle_signals=handle_signals,
+        wishes=wishes,
+        management_port=management_port,
         observer=observer,
     )
     return anyio.run(conduct, options)

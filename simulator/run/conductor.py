@@ -6,11 +6,12 @@ import secrets
 import signal
 import sqlite3
 import time
-from collections.abc import Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx
@@ -19,12 +20,13 @@ from simulator.audit import Audit, AuditError, Auditor, read_rows
 from simulator.config.openapi import load_schemas
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet import messages
-from simulator.fleet.engine import INTERVAL_S
+from simulator.fleet.timeline import Timeline
 from simulator.http2 import without_user
 from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
 from simulator.report import RunFacts, build_summary
 from simulator.report.files import write_reports
 from simulator.report.run_folder import RunFolderError
+from simulator.run.control_api import control_app, run_state
 from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.events import RunEvents
@@ -33,14 +35,18 @@ from simulator.run.host import HostTicks, host_ticks, neighbours
 from simulator.run.limits import check_limits
 from simulator.run.manifest import build_manifest
 from simulator.run.options import InterruptedRunError, Result, RunError, RunOptions
+from simulator.run.steering import Steering, SteeringError
 from simulator.run.tracing import traced_subscribers
 from simulator.version import __version__
+from simulator.web import serving
 
 READY_TIMEOUT_S = 60.0
 HEAD_START_NS = 150_000_000
 """Between the command to start and the start, so that all engines begin together."""
 HEAD_START_WITH_WEATHER_NS = 750_000_000
 """Where the sandbox has to be told first when its faults begin."""
+LOOK_S = 0.1
+"""How often the load's end and what somebody wants is looked at."""
 GRACE_S = 10.0
 """Beyond the drain's timeout, for the engines to close down."""
 
@@ -255,11 +261,14 @@ class Conductor:
             else:
                 self._started = True
                 facts = await self._start(targets)
+                steering = self._steering(facts)
                 observer.begin(facts, self._totals)
                 if self._sandbox is not None:
                     tasks.start_soon(self._watch_sandbox, self._sandbox)
-                tasks.start_soon(self._keep_ticking)
-                await self._until_drained(facts, failure)
+                tasks.start_soon(self._keep_ticking, steering)
+                async with self._management(steering):
+                    await self._until_over(steering.timeline)
+                    await self._until_drained(failure)
                 tasks.cancel_scope.cancel()
         if not self._started and self._interrupted:
             raise InterruptedRunError("interrupted before the load began")
@@ -306,21 +315,55 @@ class Conductor:
         )
         if weather is not None:
             await weather.start_weather(t0)
-        for engine in self._engines:
-            await engine.send(messages.Start(t0=t0, epoch=epoch))
+        await self._send_to_all(messages.Start(t0=t0, epoch=epoch))
         return facts
 
-    async def _until_drained(self, facts: RunFacts, failure: list[Exception]) -> None:
-        end_s = (facts.t0 - time.monotonic_ns()) / 1e9 + self._profile.load.planned_s
-        with anyio.move_on_after(end_s):
-            await self._load_over.wait()
+    def _steering(self, facts: RunFacts) -> Steering:
+        return Steering(
+            Timeline(self._profile.load.timeline, facts.t0),
+            send=self._send_to_all,
+            stop=self._load_over.set,
+            record=lambda text: self._events.tell("control", text),
+        )
+
+    async def _send_to_all(self, command: messages.Message) -> None:
+        for engine in self._engines:
+            await engine.send(command)
+
+    @asynccontextmanager
+    async def _management(self, steering: Steering) -> AsyncIterator[None]:
+        """Be there for whoever asks over HTTP, if that is wanted."""
+        port = self._options.management_port
+        if port is None:
+            yield
+            return
+
+        def state(now: int) -> dict[str, Any]:
+            return run_state(self._profile.name, steering.progress(now), self._totals)
+
+        async with AsyncExitStack() as stack:
+            try:
+                address = await stack.enter_async_context(serving(control_app(steering, state), "127.0.0.1", port))
+            except OSError as error:
+                self._failures.append(f"the management API cannot listen on port {port}: {error.strerror}")
+                self._load_over.set()
+            else:
+                self._options.observer.note(f"management: {address}/run")
+            yield
+
+    async def _until_over(self, timeline: Timeline) -> None:
+        """Wait for the end of the load, which commands move."""
+        while not self._load_over.is_set() and (left := timeline.end - time.monotonic_ns()) > 0:
+            with anyio.move_on_after(min(left / 1e9, LOOK_S)):
+                await self._load_over.wait()
+
+    async def _until_drained(self, failure: list[Exception]) -> None:
         self._load_over.set()
         self._notes += neighbours(
             self._host, host_ticks(), self._totals.gauge("cpu_s"), sandbox=self._sandbox is not None
         )
         timeout = self._profile.timeouts.drain
-        for engine in self._engines:
-            await engine.send(messages.Drain(timeout_s=timeout))
+        await self._send_to_all(messages.Drain(timeout_s=timeout))
         with anyio.move_on_after(timeout + GRACE_S) as waiting:
             await self._all_gone.wait()
         if waiting.cancelled_caught:
@@ -328,10 +371,18 @@ class Conductor:
                 if engine.alive and not engine.given_up:
                     self._give_up_on(engine, f"worker {engine.worker} did not end its drain", failure)
 
-    async def _keep_ticking(self) -> None:
+    async def _keep_ticking(self, steering: Steering) -> None:
+        """Tell the observer where the load is, and carry out what it wants."""
+        wishes = self._options.wishes
         while True:
-            await anyio.sleep(INTERVAL_S / 2)
-            self._options.observer.tick(time.monotonic_ns())
+            await anyio.sleep(LOOK_S)
+            while wishes is not None and (wish := wishes.take()) is not None:
+                try:
+                    await steering.carry_out(wish, time.monotonic_ns())
+                except SteeringError as error:
+                    self._options.observer.note(str(error))
+            now = time.monotonic_ns()
+            self._options.observer.tick(now, steering.progress(now))
 
     async def _listen(self, engine: EngineProcess, failure: list[Exception]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from typing import Any
 
 from starlette.applications import Starlette
@@ -12,7 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from simulator.run.steering import Action, Steering, SteeringError, Wish
+from simulator.measure import Totals
+from simulator.run.options import Progress
+from simulator.run.steering import Steering, SteeringError
+from simulator.run.wishes import Action, Wish
 from simulator.web import error_response, json_response, read_json
 
 _RATE_WORDS = 'expected {"factor": 1.5} or {"per_s": 500}'
@@ -38,6 +42,25 @@ def control_app(steering: Steering, state: Callable[[int], dict[str, Any]]) -> S
         ],
         exception_handlers={HTTPException: error_response},
     )
+
+
+def run_state(profile: str, progress: Progress, totals: Totals) -> dict[str, Any]:
+    """What a run does just now: where its load is, and rates and latencies of the last interval, in microseconds."""
+    response = totals.interval().histogram("latency_us", "response")
+    p50, p99 = response.percentiles((50, 99))
+    return {
+        "profile": profile,
+        "phase": totals.phase,
+        **asdict(progress),
+        "sessions_open": round(totals.gauge("sessions_open")),
+        "offered_per_s": round(totals.rate("arrivals", "intended"), 3),
+        "achieved_per_s": round(totals.rate("arrivals", "started"), 3),
+        "requests_per_s": round(totals.rate("requests"), 3),
+        "response_us": {"p50": p50, "p99": p99} if response.count else None,
+        "requests": totals.run.count("requests"),
+        "failed": totals.run.count("requests", None, None, "failed"),
+        "dropped": totals.run.count("arrivals", "dropped"),
+    }
 
 
 class _Api:

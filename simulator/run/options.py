@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from simulator.config import Profile
 from simulator.measure import Totals
 from simulator.report import RunFacts, one_line
+from simulator.run.wishes import Wishes
 
 
 class RunError(Exception):
@@ -20,14 +21,30 @@ class InterruptedRunError(RunError):
     """Ctrl-C came before the load began. Exit code 130."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a load is: the stage (from 1) of how many, what it is meant to be, and how long it goes on as things are.
+
+    `factor` is what the profile's rate is multiplied by; `left_s` is None while the load is paused.
+    """
+
+    stage: int = 1
+    stages: int = 1
+    name: str = ""
+    rate_per_s: float = 0.0
+    factor: float = 1.0
+    paused: bool = False
+    left_s: float | None = None
+
+
 class Observer(Protocol):
     """Follows a run as it goes."""
 
     def begin(self, facts: RunFacts, totals: Totals) -> None:
         """The load begins at `facts.t0`; `totals` is live."""
 
-    def tick(self, now: int) -> None:
-        """Some more has been measured; `now` is monotonic ns."""
+    def tick(self, now: int, progress: Progress) -> None:
+        """Some more has been measured; `now` is monotonic ns, `progress` where the load is by now."""
 
     def note(self, text: str) -> None:
         """Something happened that a person should know at once."""
@@ -42,7 +59,7 @@ class Silence:
     def begin(self, facts: RunFacts, totals: Totals) -> None:
         """Say nothing."""
 
-    def tick(self, now: int) -> None:
+    def tick(self, now: int, progress: Progress) -> None:
         """Say nothing."""
 
     def note(self, text: str) -> None:
@@ -61,7 +78,8 @@ class RunOptions:
     without one, a new folder in `runs`; without either, nothing is left. `command` is the command line, for the manifest.
     `traces` are subscribers (`imsi-…`) whose call flow is written down in the folder. `thresholds` come on top of the profile's.
     `conformance` is the share (0 to 1) of answers that is checked against the book, and against the OpenAPI files in the folder
-    `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off.
+    `openapi`. `handle_signals` lets Ctrl-C drain instead of breaking off. `wishes` are what somebody at a keyboard
+    wants changed, `management_port` is where the run can be asked and changed over HTTP, on the loopback; 0 chooses one.
     """
 
     profile: Profile
@@ -82,6 +100,8 @@ class RunOptions:
     conformance: float = 0.0
     openapi: Path | None = None
     handle_signals: bool = False
+    wishes: Wishes | None = None
+    management_port: int | None = None
     observer: Observer = field(default_factory=Silence)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
-from queue import Empty, SimpleQueue
 from typing import Final
 
 from simulator.fleet.messages import Control
 from simulator.fleet.timeline import Timeline
+from simulator.n40.flow import NEVER
+from simulator.run.options import Progress
+from simulator.run.wishes import Action, Wish
 
 LEAD_NS: Final = 50_000_000
 """Between a command and its effect, so that all engines change at the same moment."""
@@ -20,47 +20,8 @@ LEAST_TIMES: Final = 0.01
 """Of the profile's rate; further down is a pause."""
 
 
-class Action(StrEnum):
-    """What somebody may want of a run."""
-
-    PAUSE = "pause"
-    RESUME = "resume"
-    RATE = "rate"
-    FASTER = "faster"
-    SLOWER = "slower"
-    NEXT_STAGE = "next-stage"
-    STOP = "stop"
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """Something that somebody wants; `factor`, of the profile's rate, belongs to RATE, and `by` names who it is."""
-
-    action: Action
-    factor: float = 1.0
-    by: str = "key"
-
-
 class SteeringError(Exception):
     """What was wanted cannot be done; one line."""
-
-
-class Wishes:
-    """Takes wishes from any thread until the run looks for them."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[Wish] = SimpleQueue()
-
-    def put(self, wish: Wish) -> None:
-        """Want something."""
-        self._queue.put(wish)
-
-    def take(self) -> Wish | None:
-        """The next one, None if nobody wants anything."""
-        try:
-            return self._queue.get_nowait()
-        except Empty:
-            return None
 
 
 class Steering:
@@ -96,6 +57,21 @@ class Steering:
         self._record(text)
         return text
 
+    def progress(self, now: int) -> Progress:
+        """Where the load is at a moment."""
+        timeline = self.timeline
+        stage = timeline.stage_at(now)
+        end = timeline.end
+        return Progress(
+            stage=stage + 1,
+            stages=len(timeline.stages),
+            name=timeline.stages[stage].name if timeline.stages else "",
+            rate_per_s=timeline.rate_at(now),
+            factor=timeline.factor,
+            paused=timeline.paused,
+            left_s=None if end == NEVER else max(0.0, (end - now) / 1e9),
+        )
+
     async def _change(self, wish: Wish, at: int) -> str:
         timeline = self.timeline
         if at >= timeline.end:
@@ -114,7 +90,7 @@ class Steering:
                 if following >= len(timeline.stages):
                     raise SteeringError("this is the last stage")
                 command = Control(at=at, action="stage")
-                text = f"on to stage {following + 1} of {len(timeline.stages)}"
+                text = f"on to stage {following + 1} of {len(timeline.stages)}, {timeline.stages[following].name}"
             case _:
                 factor = self._factor(wish)
                 command, text = Control(at=at, action="rate", value=factor), f"rate {factor:.0%} of the profile's"

@@ -19,7 +19,7 @@ from simulator.http2 import Server, ServerLimits, ServerRequest
 from simulator.measure import Totals
 from simulator.report import RunFacts
 from simulator.run.conductor import conduct
-from simulator.run.options import Result, RunOptions
+from simulator.run.options import Progress, Result, RunOptions
 from simulator.sandbox.chf import Chf
 from tests.world import CALL, DOWNLOAD, MESSAGE, traffic
 
@@ -57,6 +57,7 @@ class Follower:
         self.totals: Totals | None = None
         self.notes: list[str] = []
         self.ended = False
+        self.progress = Progress()
         self.begun = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -64,7 +65,8 @@ class Follower:
         self.facts, self.totals = facts, totals
         self.begun.set()
 
-    def tick(self, now: int) -> None:
+    def tick(self, now: int, progress: Progress) -> None:
+        self.progress = progress
         self._changed.set()
 
     def note(self, text: str) -> None:

@@ -1,0 +1,123 @@
+"""A run that is changed while it goes: by wishes as a keyboard makes them, and over HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+
+from simulator.config import Profile
+from simulator.fleet.timeline import Timeline
+from simulator.run.options import Result
+from simulator.run.steering import Steering, SteeringError
+from simulator.run.wishes import Action, Wish, Wishes
+from tests.run.rig import USAGES, Follower, conducted
+from tests.world import traffic
+
+pytestmark = pytest.mark.anyio
+
+SECOND = 1_000_000_000
+STAGES = [{"rate": "40/s", "for": "60s"}, {"rate": "120/s", "for": "60s"}]
+
+
+def staged(**fields: Any) -> Profile:
+    return traffic(
+        {"stages": STAGES}, usages={"message": USAGES["message"]}, timeouts={"drain": "2s"}, **fields
+    )
+
+
+def events(result: Result) -> list[str]:
+    return [event["text"] for event in result.summary["events"] if event["kind"] == "control"]
+
+
+async def test_wishes_change_the_load_of_all_engines() -> None:
+    follower, wishes = Follower(), Wishes()
+    rates: list[float] = []
+
+    async def drive() -> None:
+        await follower.begun.wait()
+        for wish in (
+            Wish(Action.PAUSE),
+            Wish(Action.RESUME),
+            Wish(Action.RATE, 2.0),
+            Wish(Action.NEXT_STAGE),
+            Wish(Action.STOP),
+        ):
+            await anyio.sleep(1.2)
+            assert follower.totals is not None
+            rates.append(follower.totals.rate("arrivals", "intended"))
+            wishes.put(wish)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(drive)
+        result = await conducted(staged(), workers=2, observer=follower, wishes=wishes)
+    usual, paused, resumed, doubled, second_stage = rates
+    assert paused == 0
+    assert 15 < usual < 75
+    assert 15 < resumed < 75
+    assert doubled == pytest.approx(80, rel=0.5)
+    assert second_stage == pytest.approx(240, rel=0.35)
+    assert events(result) == [
+        "paused: no session begins, those that are open go on (key)",
+        "resumed (key)",
+        "rate 200% of the profile's (key)",
+        "on to stage 2 of 2, 120/s (key)",
+        "stopped by key: releasing what is open",
+    ]
+    assert result.summary["duration_s"] < 15
+    assert (result.verdict, result.summary["audit"]["balanced"]) == ("pass", True)
+    assert result.summary["arrivals"]["intended"] == result.summary["arrivals"]["started"]
+
+
+async def test_a_run_can_be_asked_and_changed_over_http() -> None:
+    follower = Follower()
+    answers: list[tuple[int, Any]] = []
+
+    async def drive() -> None:
+        await follower.until(lambda totals: totals.workers == 1)
+        [note] = [note for note in follower.notes if note.startswith("management: ")]
+        url = re.sub("/run$", "", note.removeprefix("management: "))
+        assert "//127.0.0.1:" in url
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+            for path, body in (
+                ("pause", None), ("pause", None), ("resume", None), ("rate", {"per_s": 60}), ("rate", {"factor": -1}),
+                ("rate", [1]), ("rate", {"factor": 1000}), ("next-stage", None), ("next-stage", None),
+            ):  # fmt: skip
+                answer = await client.post(f"/run/{path}", json=body)
+                answers.append((answer.status_code, next(iter(answer.json().values()))))
+            foreign = await client.post("/run/stop", headers={"origin": "http://example.org"})
+            assert foreign.status_code == 403
+            await anyio.sleep(0.2)
+            state = (await client.get("/run")).json()
+            assert (state["stage"], state["stages"], state["factor"], state["paused"]) == (2, 2, 1.5, False)
+            assert state["rate_per_s"] == pytest.approx(180)
+            assert 55 < state["left_s"] < 60
+            assert (await client.get("/run/stop")).status_code == 405
+            assert (await client.post("/run/stop")).is_success
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(drive)
+        result = await conducted(staged(), observer=follower, management_port=0)
+    assert [status for status, _ in answers] == [200, 409, 200, 200, 400, 400, 409, 200, 409]
+    assert answers[1][1] == "the load is paused already"
+    assert answers[-1][1] == "this is the last stage"
+    assert len(events(result)) == 5
+    assert result.verdict == "pass"
+
+
+async def test_commands_reach_all_engines_before_they_take_effect() -> None:
+    sent: list[Any] = []
+
+    async def send(command: Any) -> None:
+        sent.append(command)
+
+    steering = Steering(Timeline(staged().load.timeline, 0), send=send, stop=lambda: None, record=lambda text: None)
+    await steering.carry_out(Wish(Action.FASTER), 10 * SECOND)
+    assert (sent[0].at, sent[0].action, sent[0].value) == (10 * SECOND + 50_000_000, "rate", pytest.approx(1.1))
+    assert steering.timeline.rate_at(10 * SECOND) == pytest.approx(40)
+    assert steering.timeline.rate_at(11 * SECOND) == pytest.approx(44)
+    with pytest.raises(SteeringError, match="the load is over"):
+        await steering.carry_out(Wish(Action.PAUSE), 500 * SECOND)
