@@ -72,7 +72,7 @@ def _how(state: Json) -> Text:
     if worst["independent_requests"] >= _ALMOST_ALL * worst["requests"]:
         return Text(f"{rests_on}; slow ones did not come in clumps.", "dim")
     return Text(
-        f"{rests_on}, which are worth {words.count(worst['independent_requests'])} independent ones, because those that wait in "
-        "one queue are slow together.",
+        f"{rests_on}, which are worth {words.count(worst['independent_requests'])} independent ones, because those that "
+        "wait in one queue are slow together.",
         "dim",
     )

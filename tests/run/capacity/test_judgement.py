@@ -55,6 +55,14 @@ def test_a_percentile_holds_or_fails_only_beyond_its_bounds(slow: int, expected:
     assert judged.bounds.effective == 2000, "evenly spread, they are worth what they are"
 
 
+def test_a_few_too_many_slow_ones_are_no_proof_of_failure_either() -> None:
+    """210 of 2,000 where 200 are allowed."""
+    evidence = Evidence(
+        [[interval(n, fast=44, slow=6) if n % 4 == 0 else interval(n, fast=45, slow=5) for n in range(40)]]
+    )
+    assert verdict("response.event.p90 < 100ms", evidence) is Verdict.UNDECIDED
+
+
 def test_slow_requests_in_clumps_are_less_certain_than_the_same_number_spread() -> None:
     clumps = Evidence([[interval(n, fast=10, slow=40) if n % 10 == 0 else interval(n) for n in range(40)]])
     spread = steady(fast=46, slow=4)
