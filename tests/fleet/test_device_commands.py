@@ -14,7 +14,9 @@ EXPONENTIAL = {"exponential": {"mean": "1s"}}
 LOAD = {"mode": "closed", "devices": 60, "think_time": EXPONENTIAL, "duration": "60s"}
 
 
-def commanded(commands: Commands, *, workers: int = 1, lead_s: float = 0.1, until_s: float = 58.0, **load: Any) -> World:
+def commanded(
+    commands: Commands, *, workers: int = 1, lead_s: float = 0.1, until_s: float = 58.0, **load: Any
+) -> World:
     """Each command comes some time before it is to be done, as the driver sends it."""
     world = World(traffic(LOAD | load, usages={"call": CALL | {"length": EXPONENTIAL}}), workers=workers)
     for at, action, value in commands:
