@@ -21,7 +21,8 @@ MODULES: Final = {
     "n40": "answers circumstances conditions delivery event failure flow messages overload rating_group reporting request "
     "session timestamps triggers",
     "http2": "codec codec_ngh2 connection messages pool server_connection statistics",
-    "fleet": "arrivals books chfs connections dispatch draws fleet pace population scheduler series session subscribers usage",
+    "fleet": "arrivals books chfs connections devices dispatch draws fleet pace population scheduler "
+    "series session subscribers timeline usage",
     "sandbox": "accounts chf ledger paths rating repeats requests sessions tariffs",
 }
 """By room."""

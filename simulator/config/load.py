@@ -15,11 +15,11 @@ from simulator.config.drawn import Drawn
 from simulator.config.errors import Wrong, located, problem
 from simulator.config.model import Model
 from simulator.config.quantities import DURATION, Count, Duration, Number, Rate, SomeCount, SomeDuration
-from simulator.config.stages import Constant, Pause, Stage, Stages, curves, known_kinds, too_many_steps
+from simulator.config.stages import MOST_STEPS, Constant, Pause, Stage, Stages, curves, known_kinds, too_many_steps
 
 MOST_STREAMS = 100
 DEFAULT_S = 30.0
-MANY_STEPS = "has too many steps"
+MANY_STEPS = f"has more than {MOST_STEPS:,} steps"
 CLOSED = {"devices", "think_time", "equilibrium"}
 
 Spacing = Literal["poisson", "constant"]
@@ -117,7 +117,8 @@ class Load(Model):
         needed = "closed" if name in CLOSED else "open"
         if mode is not None and mode != needed and value:
             raise problem(f"belongs to the {needed} mode, and mode is {mode}")
-        if mode != needed or "stages" not in info.data or "streams" not in info.data | {"streams": value}:
+        checked = {"stages"} if name == "streams" else {"stages", "streams"}
+        if mode != needed or not checked <= info.data.keys():
             return value
         others = [each for each in ("stages", "streams") if each != name and info.data.get(each)]
         if name in ("streams", "rate", "devices") and value is not None and others:

@@ -127,8 +127,9 @@ class Fleet(Owner):
         self._attachment = Attachment(self.timeline, profile.load.most_devices) if closed else None
         self._halts = any(stage.halted for stage in profile.load.timeline)
         self._held: list[Start] = []  # of devices, while the load is paused
+        self._paused_at = self._resumed_at = t0
         self._numbers: dict[int, int] = {}  # of the last session of each device, where they come and go
-        self._devices_change = closed and profile.load.stages is not None
+        self._devices_change = closed  # in stages, and by commands at any time
         self._open: dict[int, LiveSession] = {}
         self._most_open = 0
         self._draining = False
@@ -263,8 +264,11 @@ class Fleet(Owner):
 
     def control(self, at: int, action: str, value: float | None, now: int) -> bool:
         """Change what comes after `at`; tell whether that is a command. What has begun by `now` has begun."""
+        paused = self.timeline.paused
         if not self.timeline.control(at, action, value):
             return False
+        if self.timeline.paused != paused:
+            self._note_pause(self.timeline.anchor_at(NEVER).wall)
         if self._draining:
             return True
         self._next_arrival = self._arrivals.take_again()
@@ -273,7 +277,7 @@ class Fleet(Owner):
         if self._attachment is not None:
             self._attachment.look()
         if not self.timeline.paused:
-            self._let_go(max(at, now))
+            self._let_go(now)
         return True
 
     # -- devices of a closed loop -------------------------------------------------------------------------------------
@@ -334,9 +338,11 @@ class Fleet(Owner):
         """A device has thought for long enough: it begins its session, unless it is gone, or the load is paused or over."""
         if self._halts:
             again = self.timeline.after_halt(now, self.pace.t0 + start.moment)
-            if again == NEVER:
+            if again == NEVER and self.timeline.paused:
                 self._held.append(start)
                 return
+            if again == NEVER:  # it goes on soon: that command is here already
+                again = self._after_pause(start)
             if again > now:
                 self._schedule.add(again, _moved(start, again - self.pace.t0))
                 return
@@ -344,13 +350,23 @@ class Fleet(Owner):
         if self._is_there(start.device, start.number) and self.pace.t0 + start.moment < self.timeline.end:
             self._begin(start, now)
 
-    def _let_go(self, at: int) -> None:
-        """The load is no longer paused: what was held begins as far apart as it was to."""
+    def _note_pause(self, moment: int) -> None:
+        """The last command begins a pause, or ends it."""
+        if self.timeline.paused:
+            self._paused_at = moment
+        else:
+            self._resumed_at = moment
+
+    def _let_go(self, now: int) -> None:
+        """The load is no longer paused, or will soon be no more."""
         held, self._held = self._held, []
-        since = min((start.moment for start in held), default=0)
         for start in held:
-            moment = at - self.pace.t0 + start.moment - since
-            self._schedule.add(self.pace.t0 + moment, _moved(start, moment))
+            moment = self._after_pause(start)
+            self._schedule.add(max(moment, now), _moved(start, moment - self.pace.t0))
+
+    def _after_pause(self, start: Start) -> int:
+        """When a start that fell into the pause is due: as long after it as it was after its beginning, on every worker."""
+        return self._resumed_at + max(0, self.pace.t0 + start.moment - self._paused_at)
 
     # -- the end ------------------------------------------------------------------------------------------------------
 

@@ -275,6 +275,58 @@ async def test_the_warm_up_is_a_phase_of_its_own(drive: Drive) -> None:
     assert phases == ["warmup", "warmup", "steady", "steady"]
 
 
+async def test_intervals_end_where_phases_do(drive: Drive) -> None:
+    """Whoever is late by more than an interval has mixed them."""
+    load = {"rate": "200/s", "duration": "1300ms", "warmup": "300ms", "cooldown": "400ms", "spacing": "constant"}
+    driver = await drive()
+    await driver.tell(driver.configure(traffic(load, usages={"message": MESSAGE})))
+    await driver.hear(messages.Ready)
+    await driver.tell(start())
+    await driver.hear(messages.Event)
+    await driver.tell(messages.Drain(timeout_s=2))
+    await driver.hear_the_end()
+    snapshots = [
+        Snapshot.from_wire(each.snapshot) for each in driver.heard if isinstance(each, messages.SnapshotReport)
+    ]
+    assert list(dict.fromkeys(each.phase for each in snapshots)) == ["warmup", "steady", "cooldown", "drain"]
+    begins = {phase: min(each.start_s for each in snapshots if each.phase == phase) for phase in ("steady", "cooldown")}
+    assert begins["steady"] == pytest.approx(0.3, abs=0.1)
+    assert begins["cooldown"] == pytest.approx(0.9, abs=0.1)
+    for phase, begun in (("warmup", 59), ("steady", 120)):
+        ours = [each for each in snapshots if each.phase == phase]
+        late = 200 * (max(each.end_s for each in ours) - (0.3 if phase == "warmup" else 0.9))
+        assert begun - 21 <= sum(each.count("arrivals", "intended") for each in ours) <= begun + 1 + late
+
+
+async def test_commands_change_the_load_while_it_runs_and_nonsense_ends_nothing(drive: Drive) -> None:
+    profile = traffic({"rate": "100/s", "duration": "60s", "spacing": "constant"}, usages={"message": MESSAGE})
+    driver = await drive()
+    await driver.tell(driver.configure(profile), messages.Control(at=0, action="pause"))
+    await driver.hear(messages.Ready)
+    begin = start()
+    await driver.tell(begin)
+
+    def at(seconds: float, action: str, value: float | None = None) -> messages.Control:
+        return messages.Control(at=begin.t0 + int(seconds * 1e9), action=action, value=value)
+
+    await driver.tell(
+        at(0.2, "dance"), at(0.2, "rate", -1.0), at(0.5, "pause"), at(1.5, "resume"), at(2.0, "rate", 3.0)
+    )
+    snapshots: list[Snapshot] = []
+    while not snapshots or snapshots[-1].end_s < 2.9:
+        snapshots.append(Snapshot.from_wire((await driver.hear(messages.SnapshotReport)).snapshot))
+    intended = sum(each.count("arrivals", "intended") for each in snapshots)
+    # 50 before the pause, 50 after it, then 300 a second
+    assert intended == pytest.approx(100 + 300 * (snapshots[-1].end_s - 2), abs=20)
+    assert next(each.gauges["offered_rate"].value for each in snapshots if each.end_s > 2.1) == pytest.approx(300.0)
+    assert [each.fields["text"] for each in driver.heard if isinstance(each, messages.Event)] == [
+        f"{action} is not done: it is unknown, or comes before the start" for action in ("pause", "dance", "rate")
+    ]
+    await driver.tell(at(0.1, "pause"))  # long past
+    await driver.tell(messages.Drain(timeout_s=2))
+    assert await driver.hear_the_end() == 0
+
+
 @pytest.mark.parametrize("configured", [False, True])
 async def test_the_end_of_its_input_ends_an_engine(drive: Drive, configured: bool) -> None:
     driver = await drive()
