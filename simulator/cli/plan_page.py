@@ -73,15 +73,30 @@ def _usages(usages: Mapping[str, Json]) -> Table:
 
 
 def _over_time(plan: Json) -> Table:
-    table = columns("time", "starts/s", "open", "create/s", "update/s", "release/s", "event/s", "sent", "received")
+    table = columns("from", "starts", "open", "create", "update", "release", "event", "Mbit/s\nsent", "\nreceived")
     for row in plan["over_time"]:
         names = ("arrivals_per_s", "sessions_open", "create_per_s", "update_per_s", "release_per_s", "event_per_s")
         table.add_row(
-            words.seconds(row["from_s"]),
-            *(words.count(row[name]) for name in names),
-            *(_bits(row[f"{way}_octets_per_s"]) for way in ("sent", "received")),
+            _clock(row["from_s"]),
+            *(_short(row[name]) for name in names),
+            *(_short(row[f"{way}_octets_per_s"] * 8 / 1e6) for way in ("sent", "received")),
         )
     return table
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds: 0:02:30."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def _short(value: float) -> str:
+    """A figure in a narrow column: 1.94 M, 23.8 k, 575."""
+    for size, letter in ((1e6, "M"), (1e4, "k")):
+        if value >= size:
+            scaled = value / (1e6 if letter == "M" else 1e3)
+            return f"{scaled:,.{2 if scaled < 9.995 else 1 if scaled < 99.95 else 0}f} {letter}"
+    return words.count(value)
 
 
 def _functions(plan: Json) -> Table:

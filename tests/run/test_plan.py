@@ -6,7 +6,6 @@ import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from simulator import run
 from simulator.config import Profile, load_profile
 from simulator.run.options import RunError
 from simulator.run.plan import PlanOptions, measured_per_core, plan
-from simulator.run.plan.arrivals import Intended
 from simulator.run.plan.estimate import erlang_b
 from simulator.run.plan.kernel import BINS, Kernel, over_time, per_slice
 from tests.world import MESSAGE, traffic
@@ -124,12 +122,23 @@ def test_a_rate_that_steps_up_is_followed_by_sessions_as_they_live() -> None:
     assert per_slice(updates, 12) == pytest.approx([1] * 8 + [3] * 4)
 
 
-def test_a_plan_follows_a_load_that_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A day that is three times as busy in its second half, of calls of ten minutes."""
-    day_s = 86_400.0
-    starts = Intended(duration_s=day_s, by_usage={"call": lambda at_s: 1.0 if at_s < day_s / 2 else 3.0}, flat=False)
-    monkeypatch.setattr(import_module("simulator.run.plan"), "intended", lambda *_: starts)
-    result = planned(calls({"rate": "2/s", "duration": "24h"}))
+DAY_S = 86_400.0
+BUSY_EVENING = [{"rate": "1/s", "for": "12h"}, {"rate": "3/s", "for": "12h"}]
+"""A day that is three times as busy in its second half."""
+EVENING_ONLY = [{"pause": "12h"}, {"rate": "2/s", "for": "12h"}]
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        {"stages": BUSY_EVENING},
+        {"streams": [{"usage": "call", "rate": "1/s"}, {"usage": "call", "stages": EVENING_ONLY}]},
+    ],
+    ids=["stages", "streams"],
+)
+def test_a_plan_follows_a_load_that_changes(load: dict[str, Any]) -> None:
+    """Calls of ten minutes."""
+    result = planned(calls(load))
     hours = [row["sessions_open"] for row in result["over_time"]]
     assert hours == pytest.approx([600.02] * 12 + [hours[12]] + [1800.06] * 11)
     assert hours[12] == pytest.approx(1800 - 1200 * 300 / 3600, rel=0.1), "the first ten minutes of it are a climb"
@@ -137,6 +146,22 @@ def test_a_plan_follows_a_load_that_changes(monkeypatch: pytest.MonkeyPatch) -> 
     assert result["all"]["peak"] == pytest.approx(3 * 13)
     assert result["engines"]["cores"] == 1
     assert result["network_functions"][0]["requests_per_s"] == pytest.approx(3 * 13 / 2), "sized for the peak"
+
+
+def test_devices_that_attach_and_detach_are_planned_by_their_number() -> None:
+    """Calls of 600 s without a pause between two: as many are open as there are devices, each starting one in 600 s."""
+    stages = [{"devices": 1200, "for": "12h"}, {"devices": 600, "for": "12h"}]
+    result = planned(calls({"mode": "closed", "stages": stages, "max_in_flight": 2000}))
+    hours = [row["arrivals_per_s"] for row in result["over_time"]]
+    assert hours == pytest.approx([2.0] * 12 + [1.0] * 12, rel=0.01)
+
+
+def test_streams_give_each_usage_its_share() -> None:
+    streams = [{"usage": "call", "rate": "3/s"}, {"mix": {"call": 1, "message": 3}, "rate": "4/s"}]
+    result = planned(calls({"streams": streams, "duration": "60s"}, usages={"call": CALL, "message": MESSAGE}))
+    assert {name: usage["arrivals_per_s"] for name, usage in result["usages"].items()} == pytest.approx(
+        {"call": 4, "message": 3}
+    )
 
 
 def test_lives_longer_than_the_plan_count_in_full() -> None:

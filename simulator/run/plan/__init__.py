@@ -79,7 +79,7 @@ def plan(profile: Profile, options: PlanOptions) -> Json:
         "seed": seed,
         "pace": profile.pace,
         "mode": profile.load.mode,
-        "duration_s": profile.load.duration,
+        "duration_s": profile.load.planned_s,
         "subscribers": subscribers,
         "subscribers_of_profile": profile.subscribers.count,
         "latency_s": options.latency_s,

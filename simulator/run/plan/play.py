@@ -138,7 +138,7 @@ def _play(
 ) -> tuple[Kernel, int, bool]:
     """So many devices in a world of their own: what they did, in how many requests, and whether all have come to their end."""
     assert profile.pace is not None
-    kernel = Kernel(profile.load.duration, (*REQUESTS, *OCTETS))
+    kernel = Kernel(profile.load.planned_s, (*REQUESTS, *OCTETS))
     notes = _Notes(kernel, profile.pace)
     world = VirtualWorld(
         _alone(profile, usage, devices),
