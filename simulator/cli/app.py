@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from simulator import native
-from simulator.cli import check, profiles, run, sandbox
+from simulator.cli import check, orphans, profiles, run, sandbox
 from simulator.config import ConfigError
 from simulator.run.options import InterruptedRunError, RunError
 from simulator.version import __version__
@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command("run")(run.run_command)
 app.command("sandbox")(sandbox.sandbox_command)
 app.command("check")(check.check_command)
+app.command("release-orphans")(orphans.release_orphans_command)
 app.add_typer(profiles.app, name="profiles")
 
 

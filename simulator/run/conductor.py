@@ -356,6 +356,7 @@ class Conductor:
         await sandbox.wait()
         text = "the sandbox died and was restarted; what it had charged before is unverifiable"
         self._unverifiable = text
+        self._notes.append(text)
         self._events.tell("sandbox", text)
         try:
             await sandbox.restart()
