@@ -22,7 +22,14 @@ from simulator.fleet.engine import INTERVAL_S
 from simulator.http2 import without_user
 from simulator.measure import Snapshot, ThresholdError, Totals, parse_threshold
 from simulator.report import RunFacts, build_summary
-from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
+from simulator.run.embedded import (
+    EmbeddedSandbox,
+    SandboxFailedError,
+    embedded_sandbox,
+    read_ledger,
+    read_promises,
+    read_undelivered,
+)
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.events import RunEvents
 from simulator.run.folder import RunFolder, run_folder
@@ -79,6 +86,7 @@ class Conductor:
         self._all_gone = anyio.Event()
         self._before = folder.path / "ledger-before.ndjson"
         self._broken_before: dict[str, int] = {}
+        self._undelivered_before = 0
 
     async def run(self) -> Result:
         """Do it; see the module."""
@@ -154,6 +162,7 @@ class Conductor:
         else:
             await self._save_ledger(options.ledger, self._before)
             self._broken_before = await read_promises(options.ledger)
+            self._undelivered_before, _ = await read_undelivered(options.ledger)
             await anyio.to_thread.run_sync(self._check_ledger, options.ledger)
         return list(options.targets)
 
@@ -401,6 +410,10 @@ class Conductor:
         url = self._ledger_url
         if url is None:
             return {}
+        count, why = await read_undelivered(url)
+        if count > self._undelivered_before:
+            count -= self._undelivered_before
+            self._notes.append(f"{count:,} notifications of the CHF could not be delivered: {why}")
         return {name: count - self._broken_before.get(name, 0) for name, count in (await read_promises(url)).items()}
 
     async def _audit(self) -> Audit | None:
