@@ -59,9 +59,9 @@ def test_the_options_that_it_names_exist(command: str) -> None:
 
 
 def test_every_option_in_its_text_is_one_of_some_command() -> None:
-    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set.union(*map(options_of, ("run", "sandbox", "check"))) | {
-        "--version"
-    }
+    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set.union(
+        *map(options_of, ("run", "sandbox", "check", "release-orphans"))
+    ) | {"--version"}
 
 
 def options_of(command: str) -> set[str]:
