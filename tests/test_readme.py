@@ -14,6 +14,7 @@ from tests.run.rig import sandbox_process
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+COMMANDS = ("run", "sandbox", "check", "report", "release-orphans", "capacity", "plan")
 
 
 def blocks(language: str) -> list[str]:
@@ -60,7 +61,7 @@ def test_its_table_names_every_profile_that_is_shipped() -> None:
     assert sorted(named) == [each.name for each in shipped_profiles()]
 
 
-@pytest.mark.parametrize("command", ["run", "sandbox", "check", "plan", "capacity"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_the_options_that_it_names_exist(command: str) -> None:
     lines = "\n".join(blocks("console")).replace("\\\n", " ").splitlines()
     named = {option for line in lines if f"smfleet {command}" in line for option in re.findall(r"--[a-z-]+", line)}
@@ -69,9 +70,7 @@ def test_the_options_that_it_names_exist(command: str) -> None:
 
 
 def test_every_option_in_its_text_is_one_of_some_command() -> None:
-    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set.union(
-        *map(options_of, ("run", "sandbox", "check", "plan")) * map(options_of, ("run", "sandbox", "check", "capacity"))
-    ) | {"--version"}
+    assert set(re.findall(r"`(--[a-z-]+)", README)) <= set.union(*map(options_of, COMMANDS)) | {"--version"}
 
 
 def options_of(command: str) -> set[str]:

@@ -163,6 +163,10 @@ class Usage:
         """Return the network function that serves a subscriber in this usage."""
         return self.functions[subscriber % len(self.functions)]
 
+    def context(self, subscriber: int, place: int) -> SessionContext | EventContext:
+        """Return what the session of a subscriber in that place shares with others."""
+        return self._contexts[subscriber % len(self._contexts)][place]
+
     def start(
         self, subscriber: int, number: int, key: bytes, now: int, subscribers: int, place: int, *, residual: bool
     ) -> tuple[ChargingSession | OneTimeEvent, int]:
@@ -171,7 +175,7 @@ class Usage:
         `place` is the free one among the usage's slots. `residual` gives it what is left of a session that was found open,
         instead of a whole one.
         """
-        context = self._contexts[subscriber % len(self._contexts)][place]
+        context = self.context(subscriber, place)
         charging_id = number & 0xFFFFFFFF
         if isinstance(context, EventContext):
             units = max(1, round(draw(self._units, key, Purpose.UNITS)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from pathlib import Path
 
@@ -11,8 +12,16 @@ File = str | Path
 def client_tls(
     *, ca_file: File | None = None, certificate: File | None = None, key: File | None = None, insecure: bool = False
 ) -> ssl.SSLContext:
-    """Context of a client: an own CA, a client certificate for mutual TLS; `insecure` trusts any certificate."""
-    context = ssl.create_default_context() if ca_file is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    """Context of a client: an own CA, a client certificate for mutual TLS; `insecure` trusts any certificate.
+
+    Where the environment names a file in SSLKEYLOGFILE, the keys of its connections are appended to it, so that what was
+    captured on the wire can be read.
+    """
+    try:
+        context = ssl.create_default_context() if ca_file is None else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        _log_keys(context)
+    except OSError as error:
+        raise ValueError(f"SSLKEYLOGFILE: {error.filename}: {error.strerror}") from None
     if ca_file is not None:
         _load_ca(context, ca_file)
     if insecure:
@@ -37,6 +46,13 @@ def _for_http2(context: ssl.SSLContext) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["h2"])
     return context
+
+
+def _log_keys(context: ssl.SSLContext) -> None:
+    """As `ssl.create_default_context` does, but only that."""
+    file = os.environ.get("SSLKEYLOGFILE")
+    if file and not context.keylog_filename:
+        context.keylog_filename = file
 
 
 def _load_ca(context: ssl.SSLContext, file: File) -> None:

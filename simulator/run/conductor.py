@@ -27,7 +27,14 @@ from simulator.report import RunFacts, build_summary
 from simulator.report.files import write_reports
 from simulator.report.run_folder import RunFolderError
 from simulator.run.control_api import control_app, run_state
-from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox, read_ledger, read_promises
+from simulator.run.embedded import (
+    EmbeddedSandbox,
+    SandboxFailedError,
+    embedded_sandbox,
+    read_ledger,
+    read_promises,
+    read_undelivered,
+)
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.events import RunEvents
 from simulator.run.folder import RunFolder, run_folder
@@ -104,6 +111,7 @@ class Conductor:
         self._before = folder.path / "ledger-before.ndjson"
         self._broken_before: dict[str, int] = {}
         self._host: HostTicks | None = None
+        self._undelivered_before = 0
 
     async def run(self) -> Result:
         """Do it; see the module."""
@@ -191,6 +199,7 @@ class Conductor:
         else:
             await self._save_ledger(options.ledger, self._before)
             self._broken_before = await read_promises(options.ledger)
+            self._undelivered_before, _ = await read_undelivered(options.ledger)
             await anyio.to_thread.run_sync(self._check_ledger, options.ledger)
         return list(options.targets)
 
@@ -453,6 +462,7 @@ class Conductor:
         await sandbox.wait()
         text = "the sandbox died and was restarted; what it had charged before is unverifiable"
         self._unverifiable = text
+        self._notes.append(text)
         self._events.tell("sandbox", text)
         try:
             await sandbox.restart()
@@ -497,6 +507,10 @@ class Conductor:
         url = self._ledger_url
         if url is None:
             return {}
+        count, why = await read_undelivered(url)
+        if count > self._undelivered_before:
+            count -= self._undelivered_before
+            self._notes.append(f"{count:,} notifications of the CHF could not be delivered: {why}")
         return {name: count - self._broken_before.get(name, 0) for name, count in (await read_promises(url)).items()}
 
     async def _audit(self) -> Audit | None:

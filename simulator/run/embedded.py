@@ -22,6 +22,12 @@ from simulator.run.engines import end_process
 START_TIMEOUT_S = 20.0
 PROMISES = {"negative_balance": "NEGATIVE_BALANCE", "reserved_too_much": "RESERVED_TOO_MUCH"}
 """What a sandbox must not do and tells about itself, and its names in a summary."""
+UNDELIVERED = {
+    "failed": "",
+    "not_allowed": "their hosts may not be notified",
+    "no_uri": "their sessions name no notifyUri",
+}
+"""What can become of a notification besides an answer, and why; "": as the sandbox says."""
 
 
 class SandboxFailedError(Exception):
@@ -128,13 +134,35 @@ async def read_ledger(url: str) -> AsyncIterator[bytes]:
 
 async def read_promises(ledger: str) -> dict[str, int]:
     """How often the sandbox broke its promises so far, as /totals beside its ledger tells; nothing where there is none."""
+    promises: Any = (await _read_totals(ledger)).get("promises")
+    try:
+        return {name: int(promises[field]) for field, name in PROMISES.items() if field in promises}
+    except (TypeError, ValueError):
+        return {}  # another CHF's books
+
+
+async def read_undelivered(ledger: str) -> tuple[int, str]:
+    """How many notifications the sandbox could not deliver so far, as /totals beside its ledger tells, and why."""
+    notifications: Any = (await _read_totals(ledger)).get("notifications")
+    try:
+        problem = str(notifications["last_problem"])
+        results: list[dict[str, int]] = list(notifications["results"].values())
+        counts = {outcome: sum([int(each.get(outcome, 0)) for each in results]) for outcome in UNDELIVERED}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return 0, ""
+    words = [UNDELIVERED[outcome] or problem for outcome, count in counts.items() if count]
+    return sum(counts.values()), "; ".join(words)
+
+
+async def _read_totals(ledger: str) -> dict[str, Any]:
+    """What the management API with that ledger says at /totals; nothing where there is none."""
     place, _, last = ledger.rpartition("/")
     if last != "ledger":
         return {}
     try:
         async with httpx.AsyncClient(timeout=10.0, trust_env=False) as client:
             answer = await client.get(f"{place}/totals")
-        promises = answer.json()["promises"] if answer.is_success else {}
-        return {name: int(promises[field]) for field, name in PROMISES.items() if field in promises}
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError, KeyError):
-        return {}  # another CHF's books
+        totals = answer.json() if answer.is_success else None
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        totals = None
+    return totals if isinstance(totals, dict) else {}

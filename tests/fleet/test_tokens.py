@@ -219,6 +219,16 @@ async def test_over_tls_with_an_own_ca_and_a_client_certificate(certificates: Ce
         )
 
 
+async def test_keys_of_connections_to_a_token_server_are_logged_where_the_environment_says_so(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys.log"))
+    known = partial(client_tls, ca_file=certificates.ca_file)
+    async with http2(Nrf(), certificates.server()) as url, fleet(oauth2(url), known):
+        pass
+    assert "CLIENT_TRAFFIC_SECRET_0 " in (tmp_path / "keys.log").read_text()
+
+
 async def test_over_tls_a_server_of_http_1_is_one_as_well(certificates: Certificates) -> None:
     nrf = Nrf()
     certificate, key = certificates.server_files

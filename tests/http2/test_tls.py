@@ -104,3 +104,24 @@ def test_files_that_cannot_be_used_are_named(certificates: Certificates, tmp_pat
     empty.write_text("")
     with pytest.raises(ValueError, match=r"empty\.pem"):
         client_tls(ca_file=empty)
+
+
+@pytest.mark.parametrize("how", ["own ca", "any certificate"])
+async def test_keys_are_logged_where_the_environment_says_so(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    file = tmp_path / "keys.log"
+    monkeypatch.setenv("SSLKEYLOGFILE", str(file))
+    context = client_tls(ca_file=certificates.ca_file) if how == "own ca" else client_tls(insecure=True)
+    async with serving(tls=certificates.server()) as chf, pooled(secure(chf.port), tls=context) as smf:
+        await smf.answer()
+    assert "CLIENT_TRAFFIC_SECRET_0 " in file.read_text()
+
+
+@pytest.mark.parametrize("own_ca", [True, False])
+def test_a_file_for_keys_that_cannot_be_written_is_named(
+    certificates: Certificates, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, own_ca: bool
+) -> None:
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "none" / "keys.log"))
+    with pytest.raises(ValueError, match=r"SSLKEYLOGFILE: .*keys\.log: No such file or directory"):
+        client_tls(ca_file=certificates.ca_file if own_ca else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from simulator.http2 import ServerRequest
 from simulator.run.options import Result, RunError
+from tests.http2.conftest import Certificates
 from tests.run.rig import Follower, brief, conducted, peer, sandbox_process, sound, steady, units, url
 from tests.world import CALL, MESSAGE, traffic
 
@@ -189,3 +191,30 @@ async def test_the_sandbox_notifies_every_session_of_every_worker() -> None:
     assert answered["REAUTH"] >= 90
     assert answered["ABORT"] >= 40
     assert not [name for name in notifies if name.endswith("404")], notifies
+    assert not [note for note in result.summary["notes"] if "notifications" in note]
+
+
+async def test_notifications_that_cannot_be_delivered_are_noted_with_the_reason(certificates: Certificates) -> None:
+    """The fleet's certificate is that of a CA which the sandbox does not know."""
+    follower = Follower()
+    certificate, key = (str(file) for file in certificates.server_files)
+    notify = {"tls": {"certificate": certificate, "key": key}}
+    profile = steady(load={"duration": "3s"}, notify=notify)
+    with sandbox_process() as addresses:
+        storm = {"share": 1.0, "rate": 2000, "type": "REAUTHORIZATION"}
+        async with anyio.create_task_group() as tasks:
+
+            async def blow() -> None:
+                await follower.until(lambda totals: totals.gauge("sessions_open") >= 50)
+                async with httpx.AsyncClient(base_url=addresses["management"], trust_env=False) as client:
+                    assert (await client.post("/notify", json=storm)).is_success
+
+            tasks.start_soon(blow)
+            ledger = addresses["management"] + "/ledger"
+            result = await conducted(profile, targets=[addresses["n40"]], ledger=ledger, observer=follower)
+        again = await conducted(brief(), targets=[addresses["n40"]], ledger=ledger)
+    (note,) = [each for each in result.summary["notes"] if "notifications" in each]
+    assert re.fullmatch(r"\d+ notifications of the CHF could not be delivered: .*certificate is not trusted.*", note), (
+        note
+    )
+    assert not [each for each in again.summary["notes"] if "notifications" in each], "it counts its own"

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,25 @@ def rows(file: Path) -> list[dict[str, Any]]:
     return [orjson.loads(line) for line in file.read_bytes().splitlines()]
 
 
+COMMAND = [sys.executable, "-c", "from simulator.cli import main; main()"]
+
+
+@contextmanager
+def started(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """The command, while it runs; killed at the end, if need be."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([*COMMAND, *arguments], cwd=folder, env=environment, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
 def smfleet(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The command as a user runs it in a folder of his own."""
     return subprocess.run(
-        [sys.executable, "-c", "from simulator.cli import main; main()", *arguments],
+        [*COMMAND, *arguments],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,

@@ -1,0 +1,232 @@
+"""Sessions that a killed run left open at the CHF are released from its folder alone, once, by valid messages."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from simulator.measure import Snapshot
+from simulator.run.folder import run_folder
+from simulator.run.options import RunError, RunOptions
+from simulator.run.orphans import PastRun
+from simulator.run.releasing import LAST_SEQUENCE, ReleaseOptions, release_orphans
+from tests.run.rig import brief, charging, conducted, peer, sandbox_core, sandbox_process, steady, url
+from tests.run.test_folder import rows, smfleet, started
+
+pytestmark = pytest.mark.anyio
+
+LONG = """
+name: long
+subscribers: {count: 1000}
+network_functions: {smf: {kind: SMF, count: 2}}
+usages:
+  browsing:
+    service: data
+    length: 1h
+    sessions: 2
+    rating_groups: [{rating_group: 300, requested: 1MB, throughput: 24Mbps}]
+  call:
+    service: voice
+    length: 1h
+    rating_groups: [{rating_group: 100, requested: 60s}]
+mix: {browsing: 1, call: 1}
+load: {mode: closed, devices: 120, duration: 60s}
+"""
+"""A hundred and twenty sessions that are open for as long as anybody looks."""
+
+
+def open_at(chf: dict[str, Any]) -> int:
+    return int(httpx.get(f"{chf['management']}/sessions", trust_env=False).json()["open"])
+
+
+@contextmanager
+def killed_run(folder: Path, chf: dict[str, Any], *, engines_too: bool, sessions: int = 120) -> Iterator[Path]:
+    """A run that is killed with -9 while so many sessions are open; yields the folder that it left."""
+    profile = folder / "long.yaml"
+    profile.write_text(LONG)
+    out = folder / "out"
+    arguments = ["run", str(profile), "--workers", "2", "--target", chf["n40"], "--out", str(out), "--quiet"]
+    with started(folder, *arguments) as driver:
+        deadline = time.monotonic() + 20
+        while open_at(chf) < sessions:
+            assert time.monotonic() < deadline, open_at(chf)
+            time.sleep(0.05)
+        time.sleep(0.7)  # an interval
+        engines = psutil.Process(driver.pid).children()
+        for process in [driver, *engines] if engines_too else [driver]:
+            os.kill(process.pid, signal.SIGKILL)
+        driver.wait(10)
+        psutil.wait_procs(engines, 10)
+        yield out
+
+
+def everything_of(folder: Path) -> list[Snapshot]:
+    found = []
+    for row in rows(folder / "intervals.ndjson"):
+        row.pop("worker")
+        found.append(Snapshot.from_wire(row))
+    return found
+
+
+@pytest.mark.parametrize("engines_too", [True, False], ids=["all killed", "driver killed"])
+def test_a_killed_run_leaves_its_intervals_and_its_sessions_are_released(tmp_path: Path, *, engines_too: bool) -> None:
+    with sandbox_process() as chf, killed_run(tmp_path, chf, engines_too=engines_too) as out:
+        assert open_at(chf) == 120
+        assert sum(each.count("requests", "create") for each in everything_of(out)) == 120
+        assert not (out / "summary.json").exists()
+        first = smfleet(tmp_path, "release-orphans", str(out), "--rate", "1000/s")
+        assert (first.returncode, first.stderr) == (0, "")
+        assert first.stdout.startswith("120 released (without usage")
+        assert open_at(chf) == 0
+        again = smfleet(tmp_path, "release-orphans", str(out))
+        assert again.returncode == 0
+        assert again.stdout.startswith("0 released")
+        assert len(rows(out / "released.ndjson")) == 120
+
+
+async def test_what_is_left_open_out_of_drain_time_is_released_by_valid_messages(tmp_path: Path) -> None:
+    """To the CHF at the address that its Location named, by the network function that opened it, above all its numbers."""
+    core = sandbox_core()
+    handle = charging(core)
+    seen: list[tuple[str, dict[str, Any]]] = []
+    releases_work = False
+
+    def watch(request: Any) -> None:
+        path = request.path.decode()
+        if path.endswith("/release") and not releases_work:
+            return request.respond(500, [], b"")  # type: ignore[no-any-return]
+        seen.append((path, orjson.loads(request.body)))
+        return handle(request)
+
+    out = tmp_path / "out"
+    async with peer(watch) as server:
+        profile = steady(load={"rate": "20/s", "start_open": 40, "duration": "1s"}, timeouts={"drain": "1s"})
+        await conducted(profile, targets=[url(server)], out=out)
+        releases_work = True
+        opened = {}
+        for _, body in seen:
+            key = (body["subscriberIdentifier"], body["pDUSessionChargingInformation"]["chargingId"])
+            opened.setdefault(key, body)
+        seen.clear()
+        done = await release_orphans(ReleaseOptions(folder=out, targets=[url(server)]), lambda text: None)
+    assert done.failed == done.unknown == 0
+    assert done.released == len(seen) == len(opened) > 0
+    assert len(core.sessions) == 0
+    for _, body in seen:
+        information = body["pDUSessionChargingInformation"]
+        create = opened[body["subscriberIdentifier"], information["chargingId"]]
+        assert body["nfConsumerIdentification"] == create["nfConsumerIdentification"]
+        assert (
+            information["pduSessionInformation"]["pduSessionID"]
+            == create["pDUSessionChargingInformation"]["pduSessionInformation"]["pduSessionID"]
+        )
+        assert body["invocationSequenceNumber"] == LAST_SEQUENCE
+        assert "multipleUnitUsage" not in body
+        assert body["triggers"][0]["triggerType"] == "ABNORMAL_RELEASE"
+
+
+async def test_a_release_that_fails_is_tried_again_by_the_next_call(tmp_path: Path) -> None:
+    handle = charging(sandbox_core())
+    broken = True
+
+    def watch(request: Any) -> None:
+        if request.path.endswith(b"/release") and broken:
+            request.respond(503, [], b"")
+        else:
+            handle(request)
+
+    out = tmp_path / "out"
+    async with peer(watch) as server:
+        profile = steady(load={"rate": "20/s", "start_open": 10, "duration": "1s"}, timeouts={"drain": "1s"})
+        await conducted(profile, targets=[url(server)], out=out)
+        options = ReleaseOptions(folder=out, targets=[url(server)], rate=1000)
+        first = await release_orphans(options, lambda text: None)
+        broken = False
+        second = await release_orphans(options, lambda text: None)
+        third = await release_orphans(options, lambda text: None)
+    assert (first.released, first.first_problem) == (0, "HTTP_503")
+    assert first.failed == second.released > 0
+    assert (third.released, third.unknown, third.failed) == (0, 0, 0)
+
+
+async def test_a_run_that_ended_in_order_left_nothing_open(tmp_path: Path) -> None:
+    async with peer(charging(sandbox_core())) as server:
+        await conducted(brief(), targets=[url(server)], out=tmp_path / "out")
+        done = await release_orphans(ReleaseOptions(folder=tmp_path / "out"), lambda text: None)
+    assert (done.released, done.unknown, done.failed, done.unnamed) == (0, 0, 0, 0)
+
+
+async def test_creates_that_were_never_answered_are_told(tmp_path: Path) -> None:
+    """The CHF may have opened their sessions, and nobody knows their names."""
+    handle = charging(sandbox_core())
+
+    def swallow(request: Any) -> None:
+        if b"oneTimeEvent" in request.body:
+            handle(request)
+
+    async with peer(swallow) as server:
+        profile = brief(timeouts={"request": "100ms", "drain": "1s"})
+        await conducted(profile, targets=[url(server)], out=tmp_path / "out")
+        done = await release_orphans(ReleaseOptions(folder=tmp_path / "out"), lambda text: None)
+    assert done.released == 0
+    creates = {row["number"] for row in rows(tmp_path / "out" / "records-0.ndjson") if row["operation"] == "SCUR"}
+    assert done.unnamed == len(creates) > 0
+
+
+def test_a_folder_whose_run_goes_on_is_refused(tmp_path: Path) -> None:
+    manifest = {
+        "format": 1, "profile": brief().model_dump(mode="json"), "seed": 1, "workers": 1, "epoch": 0, "targets": [],
+        "sandbox": False, "driver_pid": os.getpid(),
+    }  # fmt: skip
+    (tmp_path / "manifest.json").write_bytes(orjson.dumps(manifest))
+    with pytest.raises(RunError, match=rf"its run is still going \(process {os.getpid()}\); --force"):
+        PastRun(tmp_path)
+    assert list(PastRun(tmp_path, force=True).orphans()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "manifest.json: No such file or directory: this is no folder of a run"),
+        ("{", "manifest.json: no JSON"),
+        ("{}", "expected a manifest of format 1"),
+        ('{"format": 1}', "epoch, profile, sandbox, seed, targets, workers: missing"),
+    ],
+)
+def test_what_is_no_folder_of_a_run_is_said(tmp_path: Path, content: str | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "manifest.json").write_text(content)
+    with pytest.raises(RunError, match=words):
+        PastRun(tmp_path)
+
+
+async def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
+    async with peer(charging(sandbox_core())) as server:
+        await conducted(brief(), targets=[url(server)], out=tmp_path / "out")
+    line = {"number": 1, "usage": "call", "subscriber": 0, "slot": 0, "ref": "a", "chf": 1, "started": 0}
+    whole = orjson.dumps(line) + b"\n"
+    (tmp_path / "out" / "journal-0.ndjson").write_bytes(whole + whole.replace(b'"a"', b'"b"')[:-20])
+    assert [each.reference for each in PastRun(tmp_path / "out").orphans()] == ["a"]
+
+
+async def test_the_sandbox_of_a_run_is_gone_with_its_sessions(tmp_path: Path) -> None:
+    await conducted(brief(), out=tmp_path / "out")
+    with pytest.raises(RunError, match="its sandbox is gone with all its sessions; --target names another CHF"):
+        await release_orphans(ReleaseOptions(folder=tmp_path / "out"), lambda text: None)
+
+
+def test_the_journal_is_left_out_where_no_records_are_kept(tmp_path: Path) -> None:
+    with run_folder(RunOptions(profile=brief())) as folder:
+        assert folder.journal(0) is None
+    with run_folder(RunOptions(profile=brief(), out=tmp_path / "out")) as folder:
+        assert folder.journal(0) == tmp_path / "out" / "journal-0.ndjson"
