@@ -56,6 +56,29 @@ def test_its_thresholds_are_some(tmp_path: Path) -> None:
     assert len(texts) == fragment.count("\n  - ")
 
 
+def test_its_load_is_one(tmp_path: Path) -> None:
+    (fragment,) = [each for each in blocks("text") if each.startswith("load:")]
+    rest = [line for line in blocks("yaml")[0].splitlines() if not line.startswith("load:")]
+    file = tmp_path / "profile.yaml"
+    file.write_text(fragment + "\n".join(rest))
+    assert load_profile(file).load.planned_s == 90.0
+
+
+@pytest.mark.parametrize(
+    "stage", re.findall(r"`(\{[a-z_]+: .*?\})`(?=.*\|$)", README.partition("## Offering load")[2], re.MULTILINE)
+)
+def test_its_stages_are_some(tmp_path: Path, stage: str) -> None:
+    rest = [line for line in blocks("yaml")[0].splitlines() if not line.startswith("load:")]
+    (tmp_path / "times.csv").write_text("1\n2\n")
+    stage = stage.replace("24 rates", ", ".join(["5"] * 24))
+    closed = "devices" in stage or "10k" in stage
+    stages = f"[{{devices: 5, for: 1s}}, {stage}]" if closed else f"[{{rate: 5, for: 1s}}, {stage}]"
+    file = tmp_path / "profile.yaml"
+    mode = "closed" if closed else "open"
+    file.write_text("\n".join([*rest, f"load: {{mode: {mode}, stages: {stages}}}"]))
+    assert len(load_profile(file).load.timeline) == 2
+
+
 def test_its_table_names_every_profile_that_is_shipped() -> None:
     named = re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)
     assert sorted(named) == [each.name for each in shipped_profiles()]

@@ -16,7 +16,8 @@ _SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 _PARAMETER: Final = re.compile(r"([?&;])([^=&;#\s\"]{1,100})=([^&;#\s\"]+)")
-_BEARER: Final = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]+", re.IGNORECASE)
+_BEARER: Final = re.compile(r"\b(Bearer|Basic)\s+(?=[^\s\"]*[0-9._=])[A-Za-z0-9._~+/=-]+", re.IGNORECASE)
+"""With a digit or a sign in it: a bearer is also what carries a PDU session."""
 _JWT: Final = re.compile(r"\beyJ[\w-]{8,}(?:\.[\w-]*){2,4}")  # RFC 7519, encrypted ones included
 _MEMBER: Final = re.compile(r'"([^"\\]{1,100})"(\s*:\s*)"((?:[^"\\]|\\.)+)"')
 _USER: Final = re.compile(r"\b([A-Za-z][A-Za-z0-9+.-]*://)[^/@\s?#'\"]*@")

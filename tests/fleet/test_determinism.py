@@ -76,7 +76,34 @@ def plain(world: World, until: int) -> set[tuple[int, bytes]]:
 
 
 @pytest.mark.parametrize(
-    "load", [mixed(), traffic({"mode": "closed", "devices": 20}, usages=USAGES)], ids=["open", "closed"]
+    "load",
+    [
+        mixed(),
+        traffic({"mode": "closed", "devices": 20}, usages=USAGES),
+        traffic(
+            {
+                "streams": [
+                    {
+                        "mix": {"call": 1, "browsing": 2},
+                        "stages": [{"ramp_to": "40/s", "for": "5s"}, {"burst": 20, "for": "1s"}],
+                    },
+                    {"usage": "message", "rate": "10/s", "spacing": "constant"},
+                ],
+                "start_open": 30,
+            },
+            usages=USAGES,
+        ),
+        traffic(
+            {
+                "mode": "closed",
+                "equilibrium": True,
+                "think_time": {"exponential": {"mean": "2s"}},
+                "stages": [{"devices": 30, "for": "4s"}, {"ramp_to": 60, "for": "4s"}, {"ramp_to": 0, "for": "8s"}],
+            },
+            usages=USAGES,
+        ),
+    ],
+    ids=["open", "closed", "streams", "devices"],
 )
 @pytest.mark.parametrize("workers", [2, 3])
 def test_workers_together_send_what_one_would(load: Profile, workers: int) -> None:
