@@ -17,7 +17,8 @@ from simulator.sandbox.process import SandboxSettings
 from simulator.version import __version__
 
 NAMES = [
-    "4g-pgw", "abort-storm", "busy-hour", "chf-outage-failover", "demo", "how-to", "iot-meters", "lossy-answers",
+    "4g-pgw", "a-day", "abort-storm", "attach-detach", "busy-hour", "chf-outage-failover", "demo", "how-to", "iot-meters",
+    "lossy-answers",
     "midnight-tariff-switch", "near-simultaneous-creates", "quota-exhaustion-topup", "reattach-herd", "reauth-storm", "sms-burst",
     "throttled-chf", "validity-storm", "validity-storm-jitter", "video", "voice-evening",
 ]  # fmt: skip
