@@ -310,7 +310,7 @@ def known_kinds(given: Any, mode: str) -> Any:
 
 def _kind(given: Any) -> str:
     """The tag of the alternative, in the braces that keep it out of error messages."""
-    names = given if isinstance(given, dict) else type(given).model_fields
+    names = given if isinstance(given, dict) else getattr(type(given), "model_fields", ())
     kind = next((each for kinds in KINDS.values() for each in kinds if each in names), "rate")
     of = given.get("of") if isinstance(given, dict) else getattr(given, "of", None)
     return "{ramp of devices}" if kind == "ramp_to" and of == "devices" else f"{{{kind}}}"
