@@ -288,6 +288,8 @@ class Conductor:
         if left:
             why = "stopped before they were released" if self._stopped else "the drain's time was over"
             self._notes.append(f"{left:,} sessions were left open at the CHF: {why}")
+            if self._folder.kept and self._sandbox is None:
+                self._notes.append(f"smfleet release-orphans {self._folder.path} releases them")
         return replace(facts, duration_s=(time.monotonic_ns() - facts.t0) / 1e9)
 
     async def _start(self, targets: list[str]) -> RunFacts:

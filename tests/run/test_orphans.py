@@ -104,14 +104,15 @@ async def test_what_is_left_open_out_of_drain_time_is_released_by_valid_messages
     def watch(request: Any) -> None:
         path = request.path.decode()
         if path.endswith("/release") and not releases_work:
-            return request.respond(500, [], b"")  # type: ignore[no-any-return]
+            return None  # and no answer
         seen.append((path, orjson.loads(request.body)))
         return handle(request)
 
     out = tmp_path / "out"
     async with peer(watch) as server:
         profile = steady(load={"rate": "20/s", "start_open": 40, "duration": "1s"}, timeouts={"drain": "1s"})
-        await conducted(profile, targets=[url(server)], out=out)
+        result = await conducted(profile, targets=[url(server)], out=out)
+        assert f"smfleet release-orphans {out} releases them" in result.summary["notes"]
         releases_work = True
         opened = {}
         for _, body in seen:
@@ -130,7 +131,7 @@ async def test_what_is_left_open_out_of_drain_time_is_released_by_valid_messages
             information["pduSessionInformation"]["pduSessionID"]
             == create["pDUSessionChargingInformation"]["pduSessionInformation"]["pduSessionID"]
         )
-        assert body["invocationSequenceNumber"] == LAST_SEQUENCE
+        assert body["invocationSequenceNumber"] == LAST_SEQUENCE > 1_000_000
         assert "multipleUnitUsage" not in body
         assert body["triggers"][0]["triggerType"] == "ABNORMAL_RELEASE"
 
@@ -157,6 +158,32 @@ async def test_a_release_that_fails_is_tried_again_by_the_next_call(tmp_path: Pa
     assert (first.released, first.first_problem) == (0, "HTTP_503")
     assert first.failed == second.released > 0
     assert (third.released, third.unknown, third.failed) == (0, 0, 0)
+
+
+async def test_releases_carry_the_token_of_the_profile(tmp_path: Path) -> None:
+    handle = charging(sandbox_core())
+    tokens: list[bytes | None] = []
+    over = False
+
+    def watch(request: Any) -> None:
+        if request.path.endswith(b"/release"):
+            if not over:
+                return request.respond(503, [], b"")  # type: ignore[no-any-return]
+            tokens.append(request.header(b"authorization"))
+        return handle(request)
+
+    (tmp_path / "token").write_text("abc")
+    authentication = {"kind": "token", "token": {"file": str(tmp_path / "token")}}
+    out = tmp_path / "out"
+    async with peer(watch) as server:
+        load = {"rate": "20/s", "start_open": 10, "duration": "1s"}
+        profile = steady(load=load, timeouts={"drain": "1s"}, authentication=authentication)
+        await conducted(profile, targets=[url(server)], out=out)
+        over = True
+        done = await release_orphans(ReleaseOptions(folder=out, rate=1000), lambda text: None)
+    assert done.released == len(tokens) > 0
+    assert set(tokens) == {b"Bearer abc"}
+    assert not [file.name for file in out.iterdir() if b"Bearer abc" in file.read_bytes()]
 
 
 async def test_a_run_that_ended_in_order_left_nothing_open(tmp_path: Path) -> None:
