@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Final
 
 import orjson
 
-from simulator.audit import Audit, AuditError, Auditor, read_rows
+from simulator.audit import Audit, AuditError, join_books
 from simulator.measure import Snapshot, Totals, Watch, parse_threshold
 from simulator.report.facts import RunFacts
 from simulator.report.series import Series
@@ -151,16 +152,7 @@ def _facts(manifest: Json, totals: Totals, events: list[Json]) -> RunFacts:
 
 def _audit(folder: Path) -> Audit | None:
     """The books of a run that was killed before it joined them: the CHF's side is missing, unless it was read already."""
-    ledger = folder / "ledger.ndjson"
-    auditor = Auditor(unverifiable="" if ledger.exists() else "the run was killed before it read the CHF's books")
     try:
-        for file in sorted(folder.glob("records-*.ndjson")):
-            with file.open("rb") as lines:
-                auditor.add_records(read_rows(lines))
-        for file, add in ((folder / "ledger-before.ndjson", auditor.exclude), (ledger, auditor.add_ledger)):
-            if file.exists():
-                with file.open("rb") as lines:
-                    add(read_rows(lines))
-        return auditor.finish()
-    except AuditError:
+        return join_books(folder, "the run was killed before it had read the CHF's books")
+    except (AuditError, sqlite3.Error):
         return None

@@ -7,34 +7,26 @@ import signal
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx
 
-from simulator.audit import Audit, AuditError, Auditor, read_rows
+from simulator.audit import Audit, AuditError, join_books
 from simulator.config.openapi import load_schemas
 from simulator.config.profile import FILL_PER_S
 from simulator.fleet import messages
 from simulator.fleet.timeline import Timeline
-from simulator.http2 import without_user
 from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
 from simulator.report import RunFacts, build_summary
 from simulator.report.files import write_reports
 from simulator.report.run_folder import RunFolderError
+from simulator.run.books import ChfBooks
 from simulator.run.control_api import control_app, run_state
-from simulator.run.embedded import (
-    EmbeddedSandbox,
-    SandboxFailedError,
-    embedded_sandbox,
-    read_ledger,
-    read_promises,
-    read_undelivered,
-)
+from simulator.run.embedded import EmbeddedSandbox, SandboxFailedError, embedded_sandbox
 from simulator.run.engines import EngineError, EngineProcess, engine_process
 from simulator.run.events import RunEvents
 from simulator.run.folder import RunFolder, run_folder
@@ -108,10 +100,8 @@ class Conductor:
         self._load_over = anyio.Event()
         self._all_ready = anyio.Event()
         self._all_gone = anyio.Event()
-        self._before = folder.path / "ledger-before.ndjson"
-        self._broken_before: dict[str, int] = {}
+        self._books = ChfBooks(folder.path, options.ledger)
         self._host: HostTicks | None = None
-        self._undelivered_before = 0
 
     async def run(self) -> Result:
         """Do it; see the module."""
@@ -144,7 +134,8 @@ class Conductor:
             self._measured = True
             self._notes += self._folder.notes(self._traced)
             audit = await self._audit()
-            broken = await self._promises()
+            broken = await self._books.promises_broken()
+            self._notes += filter(None, [await self._books.undelivered()])
         facts = replace(
             facts,
             promises_broken=broken,
@@ -178,6 +169,7 @@ class Conductor:
                 )
             except SandboxFailedError as error:
                 raise RunError(str(error)) from None
+            self._books = ChfBooks(self._folder.path, f"{self._sandbox.management}/ledger")
             return list(self._sandbox.endpoints)
         pace = self._profile.pace
         if pace is not None and pace != 1.0:
@@ -196,34 +188,8 @@ class Conductor:
             self._notes.append("the CHF's certificate was not checked (--insecure)")
         if options.ledger is None:
             self._unverifiable = "the books of this CHF were not read"
-        else:
-            await self._save_ledger(options.ledger, self._before)
-            self._broken_before = await read_promises(options.ledger)
-            self._undelivered_before, _ = await read_undelivered(options.ledger)
-            await anyio.to_thread.run_sync(self._check_ledger, options.ledger)
+        await self._books.open()
         return list(options.targets)
-
-    def _check_ledger(self, url: str) -> None:
-        """What is no ledger is found before the run, not after it."""
-        try:
-            with self._before.open("rb") as lines:
-                Auditor().exclude(read_rows(lines))
-        except AuditError as error:
-            raise RunError(f"--ledger {without_user(url)}: this is no ledger: {error}") from None
-
-    async def _save_ledger(self, url: str, file: Path) -> None:
-        try:
-            async with await anyio.open_file(file, "wb") as out:
-                last = b"\n"
-                async for chunk in read_ledger(url):
-                    await out.write(chunk)
-                    last = chunk[-1:] or last
-                if last != b"\n":  # a last line without end would pass for one that was cut off
-                    await out.write(b"\n")
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
-            raise RunError(
-                f"--ledger {without_user(url)}: cannot be read: {str(error) or type(error).__name__}"
-            ) from None
 
     async def _configure(self, targets: list[str]) -> None:
         options = self._options
@@ -500,46 +466,12 @@ class Conductor:
 
     # -- after --------------------------------------------------------------------------------------------------------
 
-    @property
-    def _ledger_url(self) -> str | None:
-        return self._options.ledger if self._sandbox is None else f"{self._sandbox.management}/ledger"
-
-    async def _promises(self) -> dict[str, int]:
-        """What the CHF saw itself do in this run that it must not, where it tells."""
-        url = self._ledger_url
-        if url is None:
-            return {}
-        count, why = await read_undelivered(url)
-        if count > self._undelivered_before:
-            count -= self._undelivered_before
-            self._notes.append(f"{count:,} notifications of the CHF could not be delivered: {why}")
-        return {name: count - self._broken_before.get(name, 0) for name, count in (await read_promises(url)).items()}
-
     async def _audit(self) -> Audit | None:
         """Join the fleet's records with the CHF's ledger, where there is one to read."""
-        url = self._ledger_url
-        ledger = self._folder.path / "ledger.ndjson"
-        if url is not None:
-            try:
-                await self._save_ledger(url, ledger)
-            except RunError as error:
-                self._unverifiable = self._unverifiable or str(error)
-                ledger.unlink(missing_ok=True)
-        return await anyio.to_thread.run_sync(self._join, ledger)
-
-    def _join(self, ledger: Path) -> Audit | None:
-        auditor = Auditor(unverifiable=self._unverifiable)
+        unread = await self._books.close()
+        unverifiable = self._unverifiable or unread
         try:
-            for worker in range(self._options.workers):
-                with suppress(FileNotFoundError), self._folder.records(worker).open("rb") as lines:
-                    auditor.add_records(read_rows(lines))
-            if self._before.exists():
-                with self._before.open("rb") as lines:
-                    auditor.exclude(read_rows(lines))
-            if ledger.exists():
-                with ledger.open("rb") as lines:
-                    auditor.add_ledger(read_rows(lines))
-            return auditor.finish()
+            return await anyio.to_thread.run_sync(join_books, self._folder.path, unverifiable)
         except (AuditError, sqlite3.Error) as error:
             self._failures.append(f"the books cannot be audited: {error}")
             return None

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from simulator.config import Profile
-from simulator.run import conductor
+from simulator.run import books
 from simulator.run.embedded import read_promises
 from simulator.run.options import Result
 from tests.run.rig import brief, conducted, sandbox_process, sound, units
@@ -91,7 +91,7 @@ async def test_what_a_sandbox_says_of_itself_counts_from_the_beginning_of_the_ru
         assert url.endswith("/ledger")
         return next(said)
 
-    monkeypatch.setattr(conductor, "read_promises", read)
+    monkeypatch.setattr(books, "read_promises", read)
     with sandbox_process() as sandbox:
         result = await beside(sandbox, brief())
     assert result.summary["promises_broken"] == {"NEGATIVE_BALANCE": 1}

@@ -14,7 +14,7 @@ import pytest
 
 from simulator.fleet import messages
 from simulator.http2 import ServerRequest
-from simulator.run import conductor
+from simulator.run import books, conductor
 from simulator.run.options import Result
 from tests.run.rig import (
     Follower,
@@ -313,7 +313,7 @@ async def test_books_that_cannot_be_audited_do_not_cost_the_run_its_summary(monk
     async def ledger(url: str) -> AsyncIterator[bytes]:
         yield b'{"ref": "1-1"}'
 
-    monkeypatch.setattr(conductor, "read_ledger", ledger)
+    monkeypatch.setattr(books, "read_ledger", ledger)
     result = await conducted(brief())
     assert (result.verdict, result.exit_code) == ("could not run", 2)
     assert "the books cannot be audited: ledger row 1" in result.why[0]
@@ -363,7 +363,7 @@ async def test_an_engine_that_hangs_is_given_up_and_its_books_are_not_called_who
 
 
 async def test_ctrl_c_while_the_books_are_joined_does_not_cost_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = conductor.read_ledger
+    real = books.read_ledger
 
     async def interrupted(url: str) -> AsyncIterator[bytes]:
         os.kill(os.getpid(), signal.SIGINT)
@@ -371,7 +371,7 @@ async def test_ctrl_c_while_the_books_are_joined_does_not_cost_the_summary(monke
         async for line in real(url):
             yield line
 
-    monkeypatch.setattr(conductor, "read_ledger", interrupted)
+    monkeypatch.setattr(books, "read_ledger", interrupted)
     result = await conducted(brief(), handle_signals=True)
     assert (result.verdict, result.exit_code) == ("interrupted", 130)
     assert result.summary["audit"]["balanced"] is True
