@@ -6,7 +6,6 @@ resolution. So its answers lie a little below the theoretical rate, the less the
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -20,7 +19,7 @@ from simulator.measure import parse_threshold
 from simulator.run.capacity import CapacityOptions, SearchSettings, find_capacity
 from simulator.run.capacity.evidence import Evidence
 from simulator.run.capacity.judgement import confidence_of_a_look, judge_step
-from simulator.run.capacity.search import Conclusion, Ending, Search, Verdict
+from simulator.run.capacity.search import Conclusion, Ending, Search
 from simulator.sandbox.capacity import Capacity
 from tests.run.capacity.fakes import FINE
 from tests.run.capacity.queueing import Queue, highest_rate, slower_than, waits_longer
@@ -94,19 +93,13 @@ REAL = SearchSettings(
 )  # fmt: skip
 REAL_CONFIDENCE = 0.6
 """Little more than the point estimate: at 95 % such short steps would prove less than the queue holds."""
-BUSY = 1.25
-"""Processes that want a CPU, for each there is: beyond that the sandbox is slower than the queue that it plays."""
 REAL_QUEUE = Queue(40, 0.02)
 SLO = "response.event.p90 < 70ms"
 """So long that a few milliseconds of timers and of a busy machine move the answer by half a percent only."""
 
 
-@pytest.mark.timeout(400)
-def test_against_the_sandbox_as_a_queue_of_known_capacity(tmp_path: Path) -> None:
-    """One-time events, Poisson arrivals, 40 exponential servers of 20 ms: 1,944/s with nine of ten within 70 ms, 2,000/s at most.
-
-    So many servers, because the number of arrivals in a short step varies by chance, and by less the more there are.
-    """
+def real_search(folder: Path, seed: int) -> dict[str, Any]:
+    """Search the sandbox as that queue: engine processes, sockets, the clock on the wall."""
     profile = traffic(
         {"rate": "1500/s"},
         usages={"message": MESSAGE},
@@ -117,18 +110,25 @@ def test_against_the_sandbox_as_a_queue_of_known_capacity(tmp_path: Path) -> Non
         sandbox={"servers": {"count": 40, "service_time": {"exponential": {"mean": "20ms"}}, "queue": 5000}},
     )
     options = CapacityOptions(
-        profile=profile, search=REAL, slos=[SLO], confidence=REAL_CONFIDENCE, warmup_s=WARMUP_S, seed=1
+        profile=profile, search=REAL, slos=[SLO], confidence=REAL_CONFIDENCE, warmup_s=WARMUP_S, seed=seed
     )
-    state = find_capacity(options, tmp_path / "out")
-    verdicts = {step["verdict"] for step in state["steps"]}
-    result = state["result"]
-    if result["exit_code"] == 3 and Verdict.NOT_VALID in verdicts:
-        pytest.skip(f"this machine is too busy for the load: {result['sentence']}")
-    assert (result["ending"], result["exit_code"], result["confirmed"]) == ("found", 0, True), result["sentence"]
+    result: dict[str, Any] = find_capacity(options, folder)["result"]
+    return result
+
+
+@pytest.mark.timeout(500)
+def test_against_the_sandbox_as_a_queue_of_known_capacity(tmp_path: Path) -> None:
+    """One-time events, Poisson arrivals, 40 exponential servers of 20 ms: 1,944/s with nine of ten within 70 ms, 2,000/s at most.
+
+    So many servers, because the number of arrivals in a short step varies by chance, the less the more there are. A search that
+    something else on the machine has spoiled is made once more; a second one that is wrong is wrong.
+    """
     truth = theory(REAL_QUEUE, 0.1, 0.070)
-    load, cpus = os.getloadavg()[0], os.cpu_count() or 1
-    if abs(result["holds_per_s"] / truth - 1) > WITHIN and load > BUSY * cpus:
-        pytest.skip(f"the sandbox had to wait for one of {cpus} CPUs (load {load:.1f}): {result['sentence']}")
+    for seed in (41, 42):
+        result = real_search(tmp_path / str(seed), seed)
+        if result["exit_code"] == 0 and result["holds_per_s"] == pytest.approx(truth, rel=WITHIN):
+            break
+    assert (result["ending"], result["exit_code"], result["confirmed"]) == ("found", 0, True), result["sentence"]
     assert result["holds_per_s"] == pytest.approx(truth, rel=WITHIN), result["sentence"]
     assert result["holds_requests_per_s"] == pytest.approx(result["holds_per_s"], rel=0.05)
 
