@@ -20,6 +20,8 @@ from simulator.fleet.services import collection
 from simulator.run.engines import end_process
 
 START_TIMEOUT_S = 20.0
+SPOOL = "ledger-[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f].ndjson"
+"""Where the sandbox keeps its ledger while it runs."""
 PROMISES = {"negative_balance": "NEGATIVE_BALANCE", "reserved_too_much": "RESERVED_TOO_MUCH"}
 """What a sandbox must not do and tells about itself, and its names in a summary."""
 UNDELIVERED = {
@@ -104,6 +106,8 @@ class EmbeddedSandbox:
             await end_process(self._process)
         if self._errors.exists() and not self._errors.stat().st_size:
             self._errors.unlink()
+        for spool in self._errors.parent.glob(SPOOL):  # what is worth keeping of it has been read over its management API
+            spool.unlink()
 
     def _last_words(self) -> str:
         lines = self._errors.read_text(errors="replace").strip().splitlines()
