@@ -72,7 +72,8 @@ class Load(Model):
     streams: Annotated[list[Stream], Field(min_length=1, max_length=MOST_STREAMS)] | None = Field(
         None, validate_default=True
     )
-    """Usages that come by curves of their own, instead of rate or stages; open mode only."""
+    """Usages that come by curves of their own, instead of rate or stages; open mode only. The mix is then that of `start_open`
+    alone."""
     rate: Rate | None = Field(None, validate_default=True)
     """Session (and event) starts per second; open mode only."""
     spacing: Spacing = "poisson"

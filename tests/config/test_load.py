@@ -127,6 +127,7 @@ def test_a_file_named_on_the_command_line_is_where_the_command_runs(here: Path) 
             "  stages:\n    - {steps_to: 9k/s, by: 1/s, each: 1s}\n",
             "x.yaml:8: load.stages.0: has more than 1,000 steps",
         ),
+        ("  stages:\n    - {ramp_to: 5, for: 1s, of: devices}\n", 'x.yaml:8: load.stages.0.of: unknown key "of"'),
         ("  rate: 5/s\n  stages: [{rate: 5/s, for: 1s}]\n", "x.yaml:7: load.rate: does not go with stages: give one of them"),
         (
             "  mode: closed\n  stages: [{rate: 5/s, for: 1s}]\n",
