@@ -103,6 +103,14 @@ class Load(Model):
     def _kinds(cls, stages: Any, info: ValidationInfo) -> Any:
         return known_kinds(stages, info.data.get("mode", "open"))
 
+    @field_validator("duration", mode="before")
+    @classmethod
+    def _as_long_as_the_stages(cls, duration: Any, info: ValidationInfo) -> Any:
+        """Null is as good as nothing, so that a profile's duration can be taken back on the command line."""
+        if duration is None and {"stages", "streams"} <= info.data.keys():
+            return _length_of(info.data["stages"], info.data["streams"]) or DEFAULT_S
+        return duration
+
     @field_validator("stages", mode="after")
     @classmethod
     def _few_steps(cls, stages: list[Stage] | None) -> list[Stage] | None:
