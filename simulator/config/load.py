@@ -72,7 +72,8 @@ class Load(Model):
     streams: Annotated[list[Stream], Field(min_length=1, max_length=MOST_STREAMS)] | None = Field(
         None, validate_default=True
     )
-    """Usages that come by curves of their own, instead of rate or stages; open mode only."""
+    """Usages that come by curves of their own, instead of rate or stages; open mode only. The mix is then that of `start_open`
+    alone."""
     rate: Rate | None = Field(None, validate_default=True)
     """Session (and event) starts per second; open mode only."""
     spacing: Spacing = "poisson"
@@ -101,6 +102,14 @@ class Load(Model):
     @classmethod
     def _kinds(cls, stages: Any, info: ValidationInfo) -> Any:
         return known_kinds(stages, info.data.get("mode", "open"))
+
+    @field_validator("duration", mode="before")
+    @classmethod
+    def _as_long_as_the_stages(cls, duration: Any, info: ValidationInfo) -> Any:
+        """Null is as good as nothing, so that a profile's duration can be taken back on the command line."""
+        if duration is None and {"stages", "streams"} <= info.data.keys():
+            return _length_of(info.data["stages"], info.data["streams"]) or DEFAULT_S
+        return duration
 
     @field_validator("stages", mode="after")
     @classmethod

@@ -26,9 +26,10 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic.json_schema import SkipJsonSchema
 
 from simulator.config.curve import Lane, Piece
-from simulator.config.errors import located, problem, shown
+from simulator.config.errors import Wrong, located, problem, shown
 from simulator.config.model import Model
 from simulator.config.plan import TimeOfDay
 from simulator.config.quantities import Count, Rate, SomeCount, SomeDuration, SomeRate
@@ -84,7 +85,7 @@ class Constant(_Stage):
 class Ramp(_Stage):
     """The rate goes straight to another one."""
 
-    of: Literal["rate"] = Field("rate", exclude=True)
+    of: SkipJsonSchema[Literal["rate"]] = Field("rate", exclude=True)
     ramp_to: Rate
     from_: Rate | None = Field(None, alias="from")
     """null: from where the stage before left off."""
@@ -271,7 +272,7 @@ class Devices(_Stage):
 class DeviceRamp(_Stage):
     """Devices attach, or detach, until so many are there."""
 
-    of: Literal["devices"] = Field("devices", exclude=True)
+    of: SkipJsonSchema[Literal["devices"]] = Field("devices", exclude=True)
     ramp_to: Count
     from_: Count | None = Field(None, alias="from")
     """null: from where the stage before left off."""
@@ -296,16 +297,18 @@ def known_kinds(given: Any, mode: str) -> Any:
     if not isinstance(given, list):
         return given
     kinds = KINDS[mode]
-    wrong = [
+    wrong: list[Wrong] = [
         ((i,), f"expected a stage with one of {', '.join(kinds)} (the mode is {mode})")
         for i, stage in enumerate(given)
         if isinstance(stage, dict) and not any(kind in stage for kind in kinds)
     ]
+    wrong += [
+        ((i, "of"), 'unknown key "of"') for i, stage in enumerate(given) if isinstance(stage, dict) and "of" in stage
+    ]
     if wrong:
         raise located(wrong)
-    if mode == "open":
-        return given
-    return [stage | {"of": "devices"} if isinstance(stage, dict) and "ramp_to" in stage else stage for stage in given]
+    of = "devices" if mode == "closed" else "rate"
+    return [stage | {"of": of} if isinstance(stage, dict) and "ramp_to" in stage else stage for stage in given]
 
 
 def _kind(given: Any) -> str:

@@ -28,12 +28,16 @@ class Attachment:
         self._pieces: list[Piece] = [piece for piece in timeline.devices if piece.seconds > 0.0]
         self._anchor = timeline.first
         self._at = timeline.t0
+        # The curve's time of the last change and of the next one: not from `_at`, which is rounded, and could lie before the
+        # step to another number that this change was a part of.
+        self._curve = self._next_curve = 0.0
         self._grows = True
         self.look()
 
     def step(self) -> int:
         """The number changes: return the device that attaches, or, as -1 - n, device n that detaches."""
         self._at = max(self._at, self.moment)
+        self._curve = self._next_curve
         device = self.count if self._grows else -self.count
         self.count += 1 if self._grows else -1
         self.look()
@@ -58,7 +62,7 @@ class Attachment:
 
     def _within(self, anchor: Anchor, at: int) -> bool:
         """Look for a change between a moment and the next command."""
-        begin = anchor.curve_at(at)
+        begin = max(anchor.curve_at(at), self._curve)
         end = NEVER / NS_PER_S if anchor.following is None else anchor.curve_at(anchor.following.wall)
         piece_begin = 0.0
         for piece in self._pieces:
@@ -66,6 +70,7 @@ class Attachment:
             if piece_end > begin and piece_begin < end:
                 moment = self._change(piece, max(0.0, begin - piece_begin), anchor.factor)
                 if moment >= 0.0 and piece_begin + moment <= end:
+                    self._next_curve = piece_begin + moment
                     self.moment = max(at, anchor.wall + round((piece_begin + moment - anchor.curve) * NS_PER_S))
                     return True
             piece_begin = piece_end

@@ -83,6 +83,13 @@ def test_a_duration_cuts_stages_short(here: Path) -> None:
     assert loaded.timeline[1].lanes[0][0].last == 562.5
 
 
+def test_the_duration_of_a_profile_can_be_taken_back(here: Path) -> None:
+    text = "  rate: 5/s\n  duration: 40s\n"
+    overrides = ("load.rate=null", "load.duration=null", "load.stages=[{rate: 5/s, for: 7s}]")
+    assert load(here, text, *overrides).load.planned_s == 7.0
+    assert load(here, text, "load.duration=null").load.planned_s == 30.0
+
+
 def test_numbers_of_devices_have_stages_too(here: Path) -> None:
     stages = "  stages: [{devices: 1k, for: 30s}, {ramp_to: 2k, for: 1m}, {pause: 1s}]\n"
     loaded = load(here, "  mode: closed\n  equilibrium: true\n" + stages).load
@@ -127,6 +134,7 @@ def test_a_file_named_on_the_command_line_is_where_the_command_runs(here: Path) 
             "  stages:\n    - {steps_to: 9k/s, by: 1/s, each: 1s}\n",
             "x.yaml:8: load.stages.0: has more than 1,000 steps",
         ),
+        ("  stages:\n    - {ramp_to: 5, for: 1s, of: devices}\n", 'x.yaml:8: load.stages.0.of: unknown key "of"'),
         ("  rate: 5/s\n  stages: [{rate: 5/s, for: 1s}]\n", "x.yaml:7: load.rate: does not go with stages: give one of them"),
         (
             "  mode: closed\n  stages: [{rate: 5/s, for: 1s}]\n",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import re
 from typing import Any
 
 import pytest
 
 from simulator.config import Profile
-from tests.world import CALL, DOWNLOAD, MESSAGE, REPORT, World, profile, traffic
+from tests.world import CALL, DOWNLOAD, MESSAGE, REPORT, SECOND, START, World, profile, traffic
 
 TWO_GROUPS: dict[str, Any] = {
     "service": "data",
@@ -114,6 +115,52 @@ def test_workers_together_send_what_one_would(load: Profile, workers: int) -> No
     end = int(load.load.duration * 10**9) + 1_000 * 10**9
     assert len(plain(alone, end)) > 300
     assert plain(alone, end) == plain(together, end)
+
+
+MANY_CURVES: dict[str, Any] = {
+    "streams": [
+        {
+            "usage": "call",
+            "stages": [{"ramp_to": "30/s", "for": "5s"}, {"burst": 30, "for": "2s"}, {"rate": "10/s", "for": "9s"}],
+        },
+        {
+            "usage": "download",
+            "stages": [{"steps_to": "20/s", "by": "5/s", "each": "2s"}, {"replay": [0, 0.1, 0.5, 0.5, 2]}],
+        },
+    ]
+}
+DEVICES: dict[str, Any] = {
+    "mode": "closed",
+    "think_time": {"exponential": {"mean": "1s"}},
+    "equilibrium": True,
+    "stages": [
+        {"devices": 20, "for": "4s"}, {"ramp_to": 60, "for": "4s"}, {"pause": "2s"}, {"devices": 30, "for": "5s"},
+        {"ramp_to": 0, "for": "4s"},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("load", [MANY_CURVES, DEVICES], ids=["streams", "devices"])
+@pytest.mark.parametrize("seed", [5, 6, 7])
+def test_whatever_is_commanded_workers_together_start_what_one_would(load: dict[str, Any], seed: int) -> None:
+    draw = random.Random(seed)
+    commands = [
+        (draw.uniform(0.3, 20), draw.choice(["rate", "pause", "resume", "stage"]), draw.choice([0.0, 0.3, 1.0, 1.7]))
+        for _ in range(20)
+    ]
+    starts = []
+    for workers in (1, 2, 3):
+        world = World(traffic(load, usages={"call": CALL | {"length": "2s"}, "download": DOWNLOAD}), workers=workers)
+        for at, action, value in [*sorted(commands), (21.0, "resume", None), (21.1, "rate", 1.0)]:
+            world.run_until(at - 0.1)  # a command comes before its time
+            for fleet in world.fleets:
+                fleet.control(START + int(at * SECOND), action, value, world.now)
+        world.run_until(50)
+        starts.append(sorted((each.at, each.session) for each in world.sent("create")))
+    assert len(starts[0]) > 10
+    numbers = [session for _, session in starts[0]]
+    assert len(set(numbers)) == len(numbers)
+    assert starts[0] == starts[1] == starts[2]
 
 
 def test_workers_never_share_a_subscriber_or_a_charging_id() -> None:

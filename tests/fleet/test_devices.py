@@ -7,6 +7,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from simulator.config import Load
 from simulator.fleet.devices import Attachment
@@ -56,6 +58,36 @@ def test_commands_move_what_is_to_come() -> None:
     ]  # fmt: skip
     assert changes(ramp, commands=[(1.5, "rate", 2.0)]) == [(1.0, 0), (1.5, 1), (1.5, 2), (2.0, 3)]
     assert changes(ramp, {"devices": 1, "for": "1s"}, commands=[(1.5, "stage", None)]) == [(1.0, 0)]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.floats(0.001, 3), st.booleans()), min_size=1, max_size=8),
+    st.lists(
+        st.tuples(st.floats(0, 20), st.sampled_from(["pause", "resume", "rate", "stage"]), st.floats(0, 3)), max_size=8
+    ),
+)
+@settings(max_examples=200, deadline=None)
+def test_whatever_is_commanded_the_number_of_devices_follows_the_curve(stages: Any, commands: Any) -> None:
+    """Also where a stage ends between two nanoseconds: no device comes and goes without end."""
+    rows = [{"ramp_to" if ramp else "devices": count, "for": seconds} for count, seconds, ramp in stages]
+    load = Load.model_validate({"mode": "closed", "stages": [{"devices": 1, "for": "1ms"}, *rows]})
+    timeline = Timeline(load.timeline, 0)
+    attachment = Attachment(timeline, load.most_devices)
+    count = steps = last = 0
+    for at, action, value in [*sorted(commands), (30.0, "resume", 0.0)]:
+        while attachment.moment <= at * SECOND and (steps := steps + 1) < 2_000:
+            assert attachment.moment >= last
+            last = attachment.moment
+            device = attachment.step()
+            assert device in (count, -count), "the last to come goes first"
+            count += 1 if device >= 0 and device == count else -1
+            assert count == attachment.count
+        timeline.control(int(at * SECOND), action, value)
+        attachment.look()
+    while attachment.moment < NEVER and (steps := steps + 1) < 2_000:
+        attachment.step()
+    assert steps < 2_000
+    assert 0 <= attachment.count <= load.most_devices
 
 
 # -- in a fleet ---------------------------------------------------------------------------------------------------------

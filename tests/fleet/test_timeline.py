@@ -278,6 +278,13 @@ def test_each_usage_follows_its_own_curve_and_numbers_stay_unique() -> None:
         assert sorted(start for part in parts for start in part) == sorted(starts)
 
 
+def test_streams_of_one_rate_do_not_come_together() -> None:
+    profile = traffic({"streams": [{"usage": "call", "rate": "50/s"}] * 2})
+    starts = list(Population(profile, 1).arrivals())
+    assert len(starts) > 2_000
+    assert len({start.moment for start in starts}) == len(starts)
+
+
 def test_every_subscriber_has_a_turn_whatever_the_rates_of_the_streams() -> None:
     streams = [{"usage": "call", "rate": "1000/s"}, {"usage": "download", "rate": 0}]
     profile = traffic({"streams": streams}, usages={"call": CALL, "download": DOWNLOAD})
