@@ -5,8 +5,8 @@ distribution is, so two ranks bound it (David and Nagaraja, "Order Statistics", 
 independent; the spread between consecutive intervals of the share that lies above tells how many independent ones they are worth
 (`simulator.measure.bounds.design_effect`), and the ranks are taken from so many.
 
-A ratio of sums, such as requests per second or CPU per request, has bounds from the batch means of its intervals (Law, "Simulation
-Modeling and Analysis", 9.5.3), merged in pairs again and again; the widest ones count.
+A ratio of sums, such as requests per second or CPU per request, has bounds from the batch means of its intervals (Law,
+"Simulation Modeling and Analysis", 9.5.3), merged in pairs again and again; the widest ones count.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from typing import Final
 from simulator.measure.bounds import LEAST_BLOCKS, Counts, design_effect, regularized_beta, student_quantile
 from simulator.measure.histogram import Histogram, bucket_of
 
+LEAST_ABOVE: Final = 20
+"""Values of which it can be told whether they come in clumps."""
 _BISECTIONS: Final = 50
 
 
@@ -47,14 +49,23 @@ def percentile_bounds(
     """
     if not histogram.count:
         return Bounds(lower=None, upper=None, effective=0.0)
-    measured = histogram.percentile(percent)
-    counts: list[Counts] = [(count_above(each, measured), each.count) for each in intervals if each.count]
+    level = _countable_level(histogram, percent)
+    counts: list[Counts] = [(count_above(each, level), each.count) for each in intervals if each.count]
     effective = histogram.count / _effect(counts, confidence)
     low, high = rank_bounds(effective, percent / 100, confidence)
     share = histogram.count / effective
     lower = None if low is None else _at_rank(histogram, math.floor(low * share + 1e-6))
     upper = None if high is None else _at_rank(histogram, math.ceil(high * share - 1e-6))
     return Bounds(lower=lower, upper=upper, effective=effective)
+
+
+def _countable_level(histogram: Histogram, percent: float) -> int:
+    """The percentile, or a lower one where so few values lie above it that they could not be seen to come in clumps."""
+    level, depth = histogram.percentile(percent), LEAST_ABOVE
+    while count_above(histogram, level) < LEAST_ABOVE and depth < histogram.count:
+        level = histogram.percentile(100 * (1 - depth / histogram.count))
+        depth *= 2
+    return level
 
 
 def _effect(counts: list[Counts], confidence: float) -> float:
