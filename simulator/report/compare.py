@@ -29,15 +29,13 @@ from simulator.measure.bounds import LEAST_BLOCKS, Counts, share_bounds
 from simulator.measure.figures import OPERATIONS, PERCENTILES
 from simulator.measure.quantiles import Bounds, percentile_bounds, ratio_bounds
 from simulator.report.series import ALL
-from simulator.report.side import Side
+from simulator.report.side import COMPARED_LATENCIES, COMPARED_PERCENTILES, Side
 
 Json = dict[str, Any]
 Unit = Literal["us", "per_s", "share", "count", "flag"]
 
 FALSE_ALARMS: Final = 0.05
 """How often at most two equal systems are told apart, over all figures together, in one direction."""
-COMPARED_LATENCIES: Final = ("response", "service")
-COMPARED_PERCENTILES: Final = ("p50", "p90", "p99", "p99_9", "max")
 _ALONE: Final = 1 - FALSE_ALARMS / 50
 """The confidence of a share that is judged by itself; that of one of about fifty figures."""
 _PROOFS: Final = ("lost_units", "double_charged_units", "misbooked_units")

@@ -29,7 +29,7 @@ def render_comparison(comparison: Comparison) -> RenderableType:
 def answer(comparison: Comparison) -> str:
     """The comparison in one sentence."""
     worse, better = comparison.found(Finding.WORSE), comparison.found(Finding.BETTER)
-    beyond = f"the tolerance of {_percent(comparison.tolerance)}"
+    beyond = f"the tolerance of {100 * comparison.tolerance:g} %"
     if comparison.noise_known != "neither":
         beyond += " and noise"
     if worse:
@@ -95,7 +95,7 @@ def _change(figure: Figure) -> str:
 
 def _percent(share: float) -> str:
     percent = 100 * share
-    return f"{percent:,.0f} %" if percent >= 99.5 or percent == int(percent) else f"{percent:.1f} %"
+    return f"{percent:,.0f} %" if percent >= 99.5 or not percent else f"{percent:.1f} %"
 
 
 def _named(figures: list[Figure]) -> str:

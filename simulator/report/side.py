@@ -26,7 +26,9 @@ _NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "promises_broken": (),
 }
 """The parts of a summary that are compared, and their fields."""
-_COMPARED: Final = ("service", "response")
+_AUDITED: Final = ("balanced", "offending", "sessions")
+COMPARED_LATENCIES: Final = ("response", "service")
+COMPARED_PERCENTILES: Final = ("p50", "p90", "p99", "p99_9", "max")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -137,7 +139,15 @@ def _missing(summary: Json) -> Iterator[str]:
         else:
             yield from (f"{name}.{each}" for each in fields if each not in part)
             if "latency_us" in fields:
-                yield from (f"{name}.latency_us.{kind}" for kind in _COMPARED if not _part(part["latency_us"], kind))
+                yield from (f"{name}.{each}" for each in _missing_ranks(part["latency_us"]))
+    if summary.get("audit"):
+        yield from (f"audit.{each}" for each in _AUDITED if each not in summary["audit"])
+
+
+def _missing_ranks(latencies: Any) -> Iterator[str]:
+    for kind in COMPARED_LATENCIES:
+        ranks = _part(latencies, kind) or {}
+        yield from (f"latency_us.{kind}.{each}" for each in ("count", *COMPARED_PERCENTILES) if each not in ranks)
 
 
 def _part(document: Any, name: str) -> Any:
