@@ -14,7 +14,7 @@ from tests.run.rig import sandbox_process
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = ("run", "sandbox", "check", "report", "release-orphans", "capacity", "plan")
+COMMANDS = ("run", "sandbox", "check", "report", "compare", "release-orphans", "capacity", "plan")
 
 
 def blocks(language: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from simulator import native
-from simulator.cli import capacity, check, orphans, plan, profiles, report, run, sandbox
+from simulator.cli import capacity, check, compare, orphans, plan, profiles, report, run, sandbox
 from simulator.config import ConfigError
 from simulator.run.options import InterruptedRunError, RunError
 from simulator.version import __version__
@@ -29,6 +29,7 @@ app.command("sandbox")(sandbox.sandbox_command)
 app.command("capacity")(capacity.capacity_command)
 app.command("check")(check.check_command)
 app.command("report")(report.report_command)
+app.command("compare")(compare.compare_command)
 app.command("plan")(plan.plan_command)
 app.command("release-orphans")(orphans.release_orphans_command)
 app.add_typer(profiles.app, name="profiles")
