@@ -150,7 +150,7 @@ def test_no_file_of_the_folder_holds_a_secret(tmp_path: Path) -> None:
     for file in files:
         content = file.read_text()
         assert SECRET not in content, file.name
-        assert "eyJ" not in content, file.name
+        assert not re.search(r"eyJ[\w-]+\.[\w-]+\.", content), file.name
     manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["profile"]["headers"]["extra"] == {"x-api-key": "(removed)"}
     assert "authentication.client_secret.env=SMFLEET_TEST_SECRET" in manifest["command"]
