@@ -187,6 +187,18 @@ def test_an_engine_that_stood_still_does_not_catch_up_in_a_burst() -> None:
     assert len(starts) == 21, "what is late by less than a second is caught up with"
 
 
+def test_an_engine_that_always_wakes_a_little_late_catches_up_all_the_same() -> None:
+    """It stood still for half a second; every timer fires ten milliseconds late."""
+    world = World(traffic({"rate": "40/s", "spacing": "constant"}))
+    (fleet,) = world.fleets
+    world.now = START + SECOND // 2
+    fleet.on_time(world.now)
+    while world.now < START + SECOND:
+        world.now = max(world.now, min(fleet.next_deadline(), START + SECOND)) + SECOND // 100
+        fleet.on_time(world.now)
+    assert world.count("arrivals|started") >= 39, "at twice the rate half a second is caught up with in half a second"
+
+
 def test_arrivals_are_conserved() -> None:
     load = {"rate": "30/s", "max_in_flight": 60, "duration": "30s"}
     counters = World(traffic(load, subscribers={"count": 150}, usages=MIXED)).run().counters()
