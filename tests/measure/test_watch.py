@@ -86,6 +86,12 @@ def test_the_share_of_drops_is_that_of_the_intended_arrivals_in_a_window_too() -
     assert (line.ok, line.value) == (True, "5 %")
 
 
+def test_offered_and_achieved_are_told_apart_in_a_window_too() -> None:
+    intervals = [interval(n, arrivals_intended=20, arrivals_started=10) for n in (1, 2)]
+    assert judged("rate.offered_per_s >= 40 over 1s", *intervals).value == "40"
+    assert judged("rate.achieved_per_s >= 20 over 1s", *intervals).value == "20"
+
+
 def test_no_window_reaches_over_a_time_in_which_nothing_was_measured() -> None:
     """One second of steady load, four without a word, and one second again."""
     intervals = [interval(n, 10) for n in (1, 2, 11, 12)]
