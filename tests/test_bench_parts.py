@@ -1,9 +1,13 @@
 """The parts of the benchmark that are not measurements: judging figures, and the work that is measured."""
 
+import importlib
+from pathlib import Path
+
 import pytest
 
 from tests.performance.budget import BUDGETS, Figure, arrival_error, failed
-from tests.performance.canned import session_messages
+from tests.performance.canned import session_messages, session_profile
+from tests.performance.measurements import arrival_times
 
 SECOND = 1_000_000_000
 EVERY_MILLISECOND = [number * SECOND // 1000 for number in range(12_000)]
@@ -48,3 +52,20 @@ def test_arrivals_that_are_missing_for_a_tenth_of_a_second_are_a_hundredth_of_te
 def test_arrivals_are_judged_over_ten_seconds_at_least() -> None:
     with pytest.raises(ValueError, match="less than 10 s"):
         arrival_error(EVERY_MILLISECOND, EVERY_MILLISECOND, 9 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "script", sorted(file.stem for file in (Path(__file__).parent / "performance").glob("[a-z]*.py"))
+)
+def test_every_measurement_can_be_loaded(script: str) -> None:
+    """They are run by hand; what they use may have moved meanwhile."""
+    importlib.import_module(f"tests.performance.{script}")
+
+
+@pytest.mark.parametrize("spacing", ["constant", "poisson"])
+def test_the_schedule_that_arrivals_are_held_against_is_the_engines(spacing: str) -> None:
+    overrides = ["load.mode=open", "load.devices=null", "load.rate=2000", f"load.spacing={spacing}", "load.duration=2s"]
+    moments = arrival_times(session_profile(*overrides))
+    assert moments == sorted(moments)
+    assert len(moments) == pytest.approx(4000, abs=1 if spacing == "constant" else 250)
+    assert 0 < moments[0] < moments[-1] < 2 * SECOND

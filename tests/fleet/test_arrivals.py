@@ -152,6 +152,12 @@ def test_gaps_of_poisson_arrivals_are_exponential() -> None:
     assert sum(following) / len(following) == pytest.approx(math.exp(-2), abs=0.01), "gaps do not depend on each other"
 
 
+def test_every_gap_is_a_draw_of_its_own() -> None:
+    for seed in range(20):
+        gaps = gaps_of(list(islice(arrivals({"rate": "1/s", "duration": "1h"}, key=seed_key(seed)), 50)))
+        assert len({round(gap, 7) for gap in gaps}) == 50, "also the first and the second one"
+
+
 def test_the_test_of_the_gaps_rejects_what_is_not_exponential() -> None:
     even = gaps_of(list(arrivals({"rate": "100/s", "duration": "20s", "spacing": "constant"})))
     assert kolmogorov_smirnov(even, exponential(100)) > 10 * CRITICAL

@@ -144,6 +144,14 @@ def test_a_device_that_left_and_came_back_in_the_same_thought_thinks_once() -> N
     assert [round((each.at - START) / SECOND, 1) for each in running.sent("create")] == [6.0]
 
 
+def test_no_device_begins_a_session_at_the_end_of_the_load_or_after_it() -> None:
+    usages = {"call": CALL | {"length": "1s"}}
+    running = world({"devices": 10, "for": "10s"}, usages=usages, think_time="500ms")
+    running.run_until(15)
+    seconds = [(each.at - START) / SECOND for each in running.sent("create")]
+    assert 9 < max(seconds) < 10
+
+
 def test_in_a_pause_no_device_begins_anything_and_then_they_go_on_as_far_apart() -> None:
     usages = {"call": CALL | {"length": "1s"}}
     stages = {"ramp_to": 5, "for": "1s"}, {"pause": "10s"}, {"devices": 5, "for": "3s"}

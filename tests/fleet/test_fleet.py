@@ -187,6 +187,18 @@ def test_an_engine_that_stood_still_does_not_catch_up_in_a_burst() -> None:
     assert len(starts) == 21, "what is late by less than a second is caught up with"
 
 
+def test_an_engine_that_always_wakes_a_little_late_catches_up_all_the_same() -> None:
+    """It stood still for half a second; every timer fires ten milliseconds late."""
+    world = World(traffic({"rate": "40/s", "spacing": "constant"}))
+    (fleet,) = world.fleets
+    world.now = START + SECOND // 2
+    fleet.on_time(world.now)
+    while world.now < START + SECOND:
+        world.now = max(world.now, min(fleet.next_deadline(), START + SECOND)) + SECOND // 100
+        fleet.on_time(world.now)
+    assert world.count("arrivals|started") >= 39, "at twice the rate half a second is caught up with in half a second"
+
+
 def test_arrivals_are_conserved() -> None:
     load = {"rate": "30/s", "max_in_flight": 60, "duration": "30s"}
     counters = World(traffic(load, subscribers={"count": 150}, usages=MIXED)).run().counters()
@@ -297,6 +309,20 @@ def test_answers_that_come_after_the_end_change_nothing() -> None:
     assert (world.counters(), world.records) == before
 
 
+@pytest.mark.parametrize("load", [{"rate": "20/s"}, {"mode": "closed", "devices": 10, "think_time": "1s"}])
+def test_a_command_that_comes_in_the_drain_brings_nothing_back(load: dict[str, Any]) -> None:
+    world = World(traffic({"duration": "60s"} | load))
+    world.run_until(2)
+    (fleet,) = world.fleets
+    fleet.drain(world.now, 4 * SECOND)
+    for action, value in (("pause", None), ("rate", 9.0), ("resume", None)):
+        assert fleet.control(world.now, action, value, world.now)
+    created = len(world.sent("create"))
+    world.run_until(6)
+    assert fleet.finished
+    assert len(world.sent("create")) == created
+
+
 # -- the levels ---------------------------------------------------------------------------------------------------------
 
 
@@ -358,3 +384,5 @@ def test_what_an_engine_never_got_to_is_a_counted_drop(load: dict[str, Any]) -> 
     started, dropped = world.count("arrivals|started"), world.count("arrivals|dropped|late")
     assert world.count("arrivals|intended") == started + dropped
     assert dropped >= 38
+    if "rate" in load:
+        assert started + dropped == 59, "every arrival up to the end is accounted for"

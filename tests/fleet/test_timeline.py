@@ -131,6 +131,24 @@ def test_the_past_is_forgotten_but_not_what_arrivals_need() -> None:
     assert line.end == pytest.approx((7200 + 499.5) * SECOND, abs=SECOND)
 
 
+def test_what_is_given_for_the_moment_of_a_command_is_after_it() -> None:
+    line = timeline({"replay": [1, 2, 2, 3], "for": "4s"}, {"rate": "1/s", "for": "1s"})
+    line.control(2 * SECOND, "pause")
+    line.control(12 * SECOND, "resume")
+    process = Arrivals(line, line.lanes[1], "given", seed_key(1))
+    found = [process.moment]
+    while process.moment < NEVER:
+        process.advance()
+        found.append(process.moment)
+    assert [each / SECOND for each in found[:-1]] == [1, 12, 12, 13]
+
+
+def test_before_the_start_and_after_the_end_no_rate_is_meant() -> None:
+    line = timeline({"rate": "2/s", "for": "3s"}, t0=START)
+    assert [line.rate_at(START + at) for at in (-1, 0, 3 * SECOND - 1, 3 * SECOND)] == [0.0, 2.0, 2.0, 0.0]
+    assert line.profile_rate_at(START + 3 * SECOND) == 0.0
+
+
 @given(
     st.lists(
         st.tuples(
@@ -290,6 +308,15 @@ def test_every_subscriber_has_a_turn_whatever_the_rates_of_the_streams() -> None
     profile = traffic({"streams": streams}, usages={"call": CALL, "download": DOWNLOAD})
     starts = Population(profile, 1).arrivals()
     assert len({start.subscriber for start, _ in zip(starts, range(1000), strict=False)}) == 1000
+
+
+def test_streams_of_one_rate_are_drawn_by_themselves() -> None:
+    streams = [{"usage": "call", "rate": "20/s"}, {"usage": "download", "rate": "20/s"}]
+    profile = traffic({"streams": streams}, usages={"call": CALL, "download": DOWNLOAD})
+    starts = list(Population(profile, 1).arrivals())
+    calls, downloads = ({start.moment for start in starts if start.usage == usage} for usage in (0, 1))
+    assert len(calls) > 100 < len(downloads)
+    assert not calls & downloads
 
 
 def test_where_any_stream_changes_another_stage_begins() -> None:

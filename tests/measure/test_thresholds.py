@@ -72,6 +72,22 @@ def test_the_line_says_what_was_measured(text: str, value: str) -> None:
     assert parse_threshold(text).judge(HEALTHY).value == value
 
 
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("requests < 2M", 2_000_000),
+        ("requests < 2.5k", 2_500),
+        ("response.p99 < 5us", 5),
+        ("response.p99 < 5µs", 5),
+        ("response.p99 < 5ms", 5_000),
+        ("response.p99 < 5s", 5_000_000),
+        ("response.p99 < 5min", 300_000_000),
+    ],
+)
+def test_a_limit_is_scaled_by_its_unit(text: str, limit: float) -> None:
+    assert parse_threshold(text).limit == limit
+
+
 def test_a_share_is_never_rounded_up_to_all() -> None:
     almost = {**HEALTHY, "all": {**HEALTHY["all"], "requests": 1_000_000, "ok": 999_999, "denied": 0}}
     line = parse_threshold("success == 100%").judge(almost)

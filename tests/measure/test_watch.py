@@ -70,6 +70,37 @@ def test_a_phase_shorter_than_the_window_is_no_pass() -> None:
     assert (line.ok, line.value) == (False, "the steady phase was shorter than one window")
 
 
+@pytest.mark.parametrize(
+    ("text", "value"), [("requests >= 2 over 1s", "3"), ("requests < 9 over 1s", "6"), ("requests != 5 over 1s", "5")]
+)
+def test_the_worst_window_is_the_lowest_where_much_is_wanted_and_the_highest_where_little(
+    text: str, value: str
+) -> None:
+    intervals = [interval(n, *[1] * requests) for n, requests in enumerate((1, 2, 3, 3, 2), 1)]
+    assert judged(text, *intervals).value == value
+
+
+def test_the_share_of_drops_is_that_of_the_intended_arrivals_in_a_window_too() -> None:
+    counted = {"arrivals_intended": 20, "arrivals_started": 10, "arrivals_dropped_limit": 1}
+    line = judged("drops < 6% over 1s", *(interval(n, **counted) for n in (1, 2)))
+    assert (line.ok, line.value) == (True, "5 %")
+
+
+def test_offered_and_achieved_are_told_apart_in_a_window_too() -> None:
+    intervals = [interval(n, arrivals_intended=20, arrivals_started=10) for n in (1, 2)]
+    assert judged("rate.offered_per_s >= 40 over 1s", *intervals).value == "40"
+    assert judged("rate.achieved_per_s >= 20 over 1s", *intervals).value == "20"
+
+
+def test_no_window_reaches_over_a_time_in_which_nothing_was_measured() -> None:
+    """One second of steady load, four without a word, and one second again."""
+    intervals = [interval(n, 10) for n in (1, 2, 11, 12)]
+    assert (
+        judged("response.update.max < 1ms over 2s", *intervals).value == "the steady phase was shorter than one window"
+    )
+    assert judged("response.update.max < 1ms over 1s", *intervals).ok
+
+
 def test_shares_rates_and_counts_have_windows_as_well() -> None:
     failed = {"requests_update_data_failed": 5}
     intervals = [interval(1, *[1] * 95), interval(2, *[1] * 95, **failed), interval(3, *[1] * 95)]
@@ -224,6 +255,8 @@ def test_what_follows_the_value(text: str, over: str, level: str, abort: bool) -
         ("response.p99 < 1s over noon", 24, 'expected run, steady or a window of 1s to 60min, got "noon"'),
         ("response.p99 < 1s over 100ms", 24, "a window of 1s to 60min"),
         ("audit.lost_units == 0 over 10s", 28, '"audit.lost_units" is known for the run only'),
+        ("response.p99 < 1s over 1ks", 24, 'a window of 1s to 60min, got "1ks"'),
+        ("connections.lost == 0 over steady", 28, '"connections.lost" is known for the run only'),
         ("sessions.open_max < 9 over steady", 28, '"sessions.open_max" is known for the run only'),
         ("response.p99 < 1s abort", 19, "abort needs a window (over 10s), or a number that may only grow"),
         ("success > 99% abort", 15, "abort needs a window"),

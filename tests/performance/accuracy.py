@@ -9,12 +9,10 @@ from __future__ import annotations
 import argparse
 import time
 
-from simulator.fleet.arrivals import arrival_times
-from simulator.fleet.draws import seed_key
 from tests.performance.budget import NS_PER_S, arrival_error
 from tests.performance.canned import session_profile
 from tests.performance.children import Engine, Peer
-from tests.performance.measurements import HEAD_START_S
+from tests.performance.measurements import HEAD_START_S, arrival_times
 
 WARM_S = 2.0
 
@@ -32,8 +30,8 @@ def offered(rate: float, spacing: str, seconds: float) -> tuple[float, float]:
         time.sleep(0.3)
         observed = peer.ask("creates")
         engine.stop()
-    moments = arrival_times(rate, spacing, seed_key(profile.seed), seconds)
-    return arrival_error([t0 + moment for moment in moments], observed, t0 + int(seconds * NS_PER_S)), share
+    moments = [t0 + moment for moment in arrival_times(profile)]
+    return arrival_error(moments, observed, t0 + int(seconds * NS_PER_S)), share
 
 
 def main() -> None:

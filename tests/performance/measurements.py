@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from simulator.config import load_profile
-from simulator.fleet.arrivals import arrival_times
-from simulator.fleet.draws import seed_key
+from simulator.config import Profile, load_profile
+from simulator.fleet.population import Population
 from tests.performance.budget import NS_PER_S, WINDOW_S, arrival_error
 from tests.performance.canned import session_profile
 from tests.performance.children import BenchError, Child, Engine, H2load, HttpxClient, Peer, Sandbox, until
@@ -117,6 +116,11 @@ def _reached(peer: Peer, wanted: int) -> bool:
     return peer.count() >= wanted
 
 
+def arrival_times(profile: Profile) -> list[int]:
+    """When the profile's sessions are meant to begin, in ns after the start."""
+    return [start.moment for start in Population(profile, profile.seed).arrivals()]
+
+
 def arrivals(spacing: str, seconds: float) -> float:
     """Largest arrival error in any ten seconds, with full sessions at a rate well below saturation.
 
@@ -129,8 +133,7 @@ def arrivals(spacing: str, seconds: float) -> float:
         time.sleep(HEAD_START_S + seconds + 0.2)
         observed = peer.ask("creates")
         engine.stop()
-    moments = arrival_times(ARRIVALS_PER_S, spacing, seed_key(profile.seed), seconds)
-    return arrival_error([t0 + moment for moment in moments], observed, t0 + int(seconds * NS_PER_S))
+    return arrival_error([t0 + moment for moment in arrival_times(profile)], observed, t0 + int(seconds * NS_PER_S))
 
 
 def first_request_s() -> float:

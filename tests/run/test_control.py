@@ -106,6 +106,49 @@ async def test_a_run_can_be_asked_and_changed_over_http() -> None:
     assert result.verdict == "pass"
 
 
+def steered(sent: list[Any], done: list[str]) -> Steering:
+    async def send(command: Any) -> None:
+        sent.append((command.action, command.value))
+
+    return Steering(
+        Timeline(staged().load.timeline, 0), send=send, stop=lambda: done.append("stop"), record=done.append
+    )
+
+
+async def test_each_wish_is_one_command_or_says_why_not() -> None:
+    sent: list[Any] = []
+    done: list[str] = []
+    steering = steered(sent, done)
+
+    async def wanted(action: Action, factor: float = 1.0) -> str:
+        try:
+            return await steering.carry_out(Wish(action, factor), SECOND)
+        except SteeringError as error:
+            return f"no: {error}"
+
+    assert await wanted(Action.RESUME) == "no: the load is not paused"
+    assert await wanted(Action.FASTER) == "rate 110% of the profile's (key)"
+    assert await wanted(Action.SLOWER) == "rate 100% of the profile's (key)"
+    assert await wanted(Action.SLOWER) == "rate 91% of the profile's (key)"
+    assert await wanted(Action.RATE, 0.01) == "rate 1% of the profile's (key)"
+    out_of_bounds = "no: the rate can be 0.01 to 100 times the profile's, not "
+    assert (await wanted(Action.SLOWER)).startswith(out_of_bounds)
+    assert (await wanted(Action.RATE, 101)) == out_of_bounds + "101"
+    assert await wanted(Action.RATE, 100) == "rate 10000% of the profile's (key)"
+    assert (await wanted(Action.PAUSE)).startswith("paused: ")
+    assert await wanted(Action.PAUSE) == "no: the load is paused already"
+    assert steering.progress(2 * SECOND).left_s is None, "nobody knows when it goes on"
+    assert steering.progress(2 * SECOND).paused
+    assert await wanted(Action.RESUME) == "resumed (key)"
+    assert await wanted(Action.STOP) == "stopped by key: releasing what is open"
+    assert await wanted(Action.RESUME) == "no: the load is over"
+    assert sent == [
+        ("rate", 1.1), ("rate", 1.0), ("rate", pytest.approx(0.9091)), ("rate", 0.01), ("rate", 100), ("pause", None),
+        ("resume", None),
+    ]  # fmt: skip
+    assert len(done) == len(sent) + 2, "what was refused is no event"
+
+
 async def test_commands_reach_all_engines_before_they_take_effect() -> None:
     sent: list[Any] = []
 

@@ -23,6 +23,8 @@ from tests.run.rig import brief, conducted, sandbox_process
 
 ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t-Pa55phrase"
+TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]")
+"""A JSON Web Token; the library of the charts has the letters alone."""
 
 
 def rows(file: Path) -> list[dict[str, Any]]:
@@ -150,7 +152,7 @@ def test_no_file_of_the_folder_holds_a_secret(tmp_path: Path) -> None:
     for file in files:
         content = file.read_text()
         assert SECRET not in content, file.name
-        assert not re.search(r"eyJ[\w-]+\.[\w-]+\.", content), file.name
+        assert TOKEN.search(content) is None, file.name
     manifest = orjson.loads((tmp_path / "out" / "manifest.json").read_bytes())
     assert manifest["profile"]["headers"]["extra"] == {"x-api-key": "(removed)"}
     assert "authentication.client_secret.env=SMFLEET_TEST_SECRET" in manifest["command"]
