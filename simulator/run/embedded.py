@@ -106,7 +106,9 @@ class EmbeddedSandbox:
             await end_process(self._process)
         if self._errors.exists() and not self._errors.stat().st_size:
             self._errors.unlink()
-        for spool in self._errors.parent.glob(SPOOL):  # what is worth keeping of it has been read over its management API
+        for spool in self._errors.parent.glob(
+            SPOOL
+        ):  # what is worth keeping of it has been read over its management API
             spool.unlink()
 
     def _last_words(self) -> str:
