@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulator.audit import AuditError, read_rows
 from simulator.config import Profile
 from simulator.measure import Snapshot
+from simulator.report.run_folder import RunFolderError, read_intervals
+from simulator.run.limits import MOST_WORKERS
 from simulator.run.manifest import FORMAT
 from simulator.run.options import RunError
 
@@ -25,6 +27,60 @@ UNKNOWN: Final = "unknown"
 FAILED: Final = "failed"
 OVER: Final = (RELEASED, UNKNOWN)
 SESSIONS: Final = ("SCUR", "ECUR")
+MOST_PID: Final = (1 << 31) - 1
+LARGEST: Final = (1 << 62) - 1
+"""Of any number in these files; moments (ns) this late are in the year 2116."""
+
+Counted = Annotated[int, Field(ge=0, le=LARGEST)]
+OnTheWire = Annotated[str, Field(pattern=r"^[\x00-\xff]*$")]
+"""What goes into a header: octets, one a character."""
+
+
+class _Line(BaseModel):
+    """What is read is what it says it is: no text that looks like a number."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True)
+
+
+class _Manifest(_Line):
+    seed: int
+    workers: Annotated[int, Field(ge=1, le=MOST_WORKERS)]
+    epoch: Counted
+    targets: list[str]
+    sandbox: bool
+
+
+class _Journal(_Line):
+    """A session that was open."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    number: Counted
+    usage: str
+    subscriber: Counted
+    slot: Counted
+    ref: OnTheWire
+    started: Counted
+    chf: Annotated[int, Field(ge=1)] = 1
+    path: OnTheWire = ""
+    origin: OnTheWire = ""
+
+
+class _Record(_Line):
+    """What is read of a record of an ended session."""
+
+    number: Counted
+    ref: str | None
+    released: bool
+    operation: str
+    end: str
+
+
+class _Release(_Line):
+    """What is read of a Release of an earlier call."""
+
+    ref: str
+    outcome: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,25 +107,25 @@ class PastRun:
         self.manifest = _manifest(folder)
         self.over_in_order = (folder / "summary.json").exists()
         pid = self.manifest.get("driver_pid")
-        if not self.over_in_order and not force and isinstance(pid, int) and _is_alive(pid):
+        if not self.over_in_order and not force and isinstance(pid, int) and 0 < pid <= MOST_PID and _is_alive(pid):
             raise RunError(
                 f"{folder}: its run is still going (process {pid}); --force releases its sessions all the same"
             )
         self.profile = _profile(folder, self.manifest)
-        self.workers = int(self.manifest["workers"])
-        self.epoch = int(self.manifest["epoch"])
+        self.workers: int = self.manifest["workers"]
+        self.epoch: int = self.manifest["epoch"]
 
     def orphans(self) -> Iterator[Orphan]:
         """What may be open, worker by worker. Memory does not grow with the run: what is known is sorted on disk."""
         for worker in range(self.workers):
             with closing(sqlite3.connect("")) as table:  # a temporary file, gone when it is closed
                 table.execute("CREATE TABLE open (ref TEXT PRIMARY KEY, line BLOB) WITHOUT ROWID")
-                for row in self._rows(f"journal-{worker}.ndjson"):
+                for row in self._rows(f"journal-{worker}.ndjson", _Journal):
                     table.execute("INSERT OR REPLACE INTO open VALUES (?, ?)", (row["ref"], orjson.dumps(row)))
-                for row in self._rows(f"records-{worker}.ndjson"):
+                for row in self._rows(f"records-{worker}.ndjson", _Record):
                     if row["ref"] is not None and row["released"]:
                         table.execute("DELETE FROM open WHERE ref = ?", (row["ref"],))
-                for row in self._rows(RELEASED_FILE):
+                for row in self._rows(RELEASED_FILE, _Release):
                     if row["outcome"] in OVER:
                         table.execute("DELETE FROM open WHERE ref = ?", (row["ref"],))
                 for (line,) in table.execute("SELECT line FROM open"):
@@ -85,9 +141,9 @@ class PastRun:
             table.execute("CREATE TABLE known (number INTEGER PRIMARY KEY, nameless INTEGER)")
             known = "INSERT OR REPLACE INTO known VALUES (?, ?)"
             for worker in range(self.workers):
-                for row in self._rows(f"journal-{worker}.ndjson"):
+                for row in self._rows(f"journal-{worker}.ndjson", _Journal):
                     table.execute(known, (row["number"], 0))
-                for row in self._rows(f"records-{worker}.ndjson"):
+                for row in self._rows(f"records-{worker}.ndjson", _Record):
                     if row["operation"] in SESSIONS:
                         lost = row["ref"] is None and row["end"] in ("failed", "open")
                         table.execute(known, (row["number"], int(lost)))
@@ -96,20 +152,42 @@ class PastRun:
             return int(nameless)
         usages = [name for name, usage in self.profile.usages.items() if str(usage.charging) in SESSIONS]
         started = last = 0
-        for row in self._rows("intervals.ndjson"):
-            row.pop("worker")
-            snapshot = Snapshot.from_wire(row)
+        for snapshot in self._intervals():
             last = sum(snapshot.count("sessions", "started", usage) for usage in usages)
             started += last
         return int(nameless) + max(0, started - int(seen)) + last * self.workers
 
-    def _rows(self, name: str) -> Iterator[dict[str, Any]]:
+    def _intervals(self) -> Iterator[Snapshot]:
+        try:
+            for _, snapshot in read_intervals(self.folder):
+                yield snapshot
+        except FileNotFoundError:
+            return
+        except RunFolderError as error:
+            raise RunError(str(error)) from None
+
+    def _rows(self, name: str, shape: type[_Line]) -> Iterator[dict[str, Any]]:
         file = self.folder / name
-        with suppress(FileNotFoundError), file.open("rb") as lines:
-            try:
-                yield from read_rows(lines)
-            except AuditError as error:
-                raise RunError(f"{file}: {error}") from None
+        number = 0
+        try:
+            with file.open("rb") as lines:
+                for row in read_rows(lines):
+                    number += 1
+                    shape.model_validate(row)
+                    yield row
+        except FileNotFoundError:
+            return
+        except (AuditError, OSError) as error:
+            raise RunError(f"{file}: {error.strerror if isinstance(error, OSError) else error}") from None
+        except ValidationError as error:
+            raise RunError(f"{file}, line {number}: {_problem(error)}") from None
+
+
+def _problem(error: ValidationError) -> str:
+    """The first of them, in words."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
@@ -125,6 +203,10 @@ def _manifest(folder: Path) -> dict[str, Any]:
     missing = {"profile", "seed", "workers", "epoch", "targets", "sandbox"} - manifest.keys()
     if missing:
         raise RunError(f"{file}: {', '.join(sorted(missing))}: missing")
+    try:
+        _Manifest.model_validate(manifest)
+    except ValidationError as error:
+        raise RunError(f"{file}: {_problem(error)}") from None
     return manifest
 
 
@@ -132,16 +214,12 @@ def _profile(folder: Path, manifest: dict[str, Any]) -> Profile:
     try:
         return Profile.model_validate(manifest["profile"])
     except ValidationError as error:
-        where = ".".join(map(str, error.errors()[0]["loc"]))
-        raise RunError(f"{folder / 'manifest.json'}: profile.{where}: {error.errors()[0]['msg']}") from None
+        raise RunError(f"{folder / 'manifest.json'}: profile.{_problem(error)}") from None
 
 
 def _orphan(worker: int, row: dict[str, Any]) -> Orphan:
     row["reference"] = row.pop("ref")
-    try:
-        return Orphan(worker=worker, **row)
-    except TypeError as error:
-        raise RunError(f"journal-{worker}.ndjson: not a line of this version's: {error}") from None
+    return Orphan(worker=worker, **row)
 
 
 def _is_alive(pid: int) -> bool:

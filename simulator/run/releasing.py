@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,6 +72,7 @@ class Requests:
 
     def __init__(self, run: PastRun, root: bytes) -> None:
         profile = run.profile
+        self._subscribers = profile.subscribers.count
         self._epoch = run.epoch
         self._pace = Pace(0, profile.pace)
         self._stamps = timestamps(profile.timestamps, at_time_of_day(run.epoch, profile.session_clock), profile.pace)
@@ -84,6 +85,10 @@ class Requests:
     def of(self, orphan: Orphan, utc: int) -> tuple[NetworkFunction, str, bytes, bytes]:
         """Return who sends it, for whom, its path and its body, at `utc` ns since 1970. Raises RunError."""
         usage = self._usages[orphan.worker].get(orphan.usage)
+        if orphan.subscriber >= self._subscribers or (usage is not None and orphan.slot >= usage.slots):
+            raise RunError(
+                f"journal-{orphan.worker}.ndjson: session {orphan.number}: the profile has no such subscriber or slot"
+            )
         context = None if usage is None else usage.context(orphan.subscriber, orphan.slot)
         if usage is None or not isinstance(context, SessionContext):
             raise RunError(f"journal-{orphan.worker}.ndjson: the profile has no sessions of the usage {orphan.usage!r}")
@@ -139,6 +144,7 @@ class Releaser:
         self._timeout = int(profile.timeouts.request * 1e9)
         self._places = asyncio.Semaphore(MOST_UNDER_WAY)
         self._trouble: list[str] = []
+        _end_of_lines(run.folder / RELEASED_FILE)
         self._file = Lines(run.folder / RELEASED_FILE, self._trouble.append)
 
     def _tls(self) -> ssl.SSLContext:
@@ -182,13 +188,20 @@ class Releaser:
     async def _send_all(self) -> None:
         begin, sent = time.monotonic(), 0
         async with asyncio.TaskGroup() as tasks:
-            for orphan in self._run.orphans():
+            for orphan in self._orphans():
                 await asyncio.sleep(max(0.0, begin + sent / self._options.rate - time.monotonic()))
                 await self._places.acquire()
                 tasks.create_task(self._release(orphan))
                 sent += 1
                 if self._trouble:
                     break  # such as: what is released cannot be written down
+
+    def _orphans(self) -> Iterator[Orphan]:
+        """Those of the run, up to a line that cannot be read: what is under way by then is still waited for."""
+        try:
+            yield from self._run.orphans()
+        except RunError as error:
+            self._trouble.append(str(error))
 
     async def _release(self, orphan: Orphan) -> None:
         try:
@@ -228,7 +241,12 @@ class Releaser:
             if token is not None:
                 headers.append(token)
         done: asyncio.Future[Answer | Failure] = asyncio.get_running_loop().create_future()
-        exchange = Exchange(headers, body, now + self._timeout, lambda _exchange, result, _now: done.set_result(result))
+
+        def answered(_exchange: Exchange, result: Answer | Failure, _now: int) -> None:
+            if not done.done():  # it is, where Ctrl-C came first
+                done.set_result(result)
+
+        exchange = Exchange(headers, body, now + self._timeout, answered)
         self._connections.transmit(function, exchange, place, origin, now)
         return await done
 
@@ -251,6 +269,23 @@ class Releaser:
         )  # fmt: skip
 
 
+def _end_of_lines(file: Path) -> None:
+    """Take away a last line that was cut off, by a full disk for example: what is appended would be unreadable with it.
+
+    Raises RunError.
+    """
+    try:
+        with file.open("r+b") as lines:
+            end = 0
+            for line in lines:
+                end += len(line) if line.endswith(b"\n") else 0
+            lines.truncate(end)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"{file}: {error.strerror}") from None
+
+
 def _without_headers(profile: Profile, names: Sequence[str]) -> Profile:
     extra = {name: value for name, value in profile.headers.extra.items() if name not in names}
     return profile.model_copy(update={"headers": profile.headers.model_copy(update={"extra": extra})})
@@ -261,6 +296,8 @@ async def release_orphans(options: ReleaseOptions, tell: Callable[[str], None]) 
     run = PastRun(options.folder, force=options.force)
     if run.manifest["sandbox"] and not options.targets:
         raise RunError(f"{options.folder}: its sandbox is gone with all its sessions; --target names another CHF")
+    if not options.targets and not run.manifest["targets"]:
+        raise RunError(f"{options.folder}: its manifest names no CHF to release them at: --target names one")
     try:
         releaser = Releaser(run, options, tell)
     except ValueError as error:

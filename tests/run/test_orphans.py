@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -244,6 +245,97 @@ async def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     whole = orjson.dumps(line) + b"\n"
     (tmp_path / "out" / "journal-0.ndjson").write_bytes(whole + whole.replace(b'"a"', b'"b"')[:-20])
     assert [each.reference for each in PastRun(tmp_path / "out").orphans()] == ["a"]
+
+
+LINE = {"number": 1, "usage": "call", "subscriber": 0, "slot": 0, "ref": "a", "chf": 1, "started": 0}
+
+
+def a_folder(folder: Path, journal: bytes, **manifest: Any) -> Path:
+    """What a run has left that was killed with these lines in its journal."""
+    said = {
+        "format": 1, "profile": brief().model_dump(mode="json"), "seed": 1, "workers": 1, "epoch": 0, "targets": [],
+        "sandbox": False,
+    }  # fmt: skip
+    (folder / "manifest.json").write_bytes(orjson.dumps(said | manifest))
+    (folder / "journal-0.ndjson").write_bytes(journal)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"ref": None}, "line 2: ref: "),
+        ({"ref": "\u20ac"}, "line 2: ref: "),
+        ({"number": "x"}, "line 2: number: "),
+        ({"number": 1 << 63}, "line 2: number: "),
+        ({"started": 1 << 62}, "line 2: started: "),
+        ({"chf": 0}, "line 2: chf: "),
+        ({"slot": -1}, "line 2: slot: "),
+        ({"hello": 1}, "line 2: hello: "),
+        ({"subscriber": 10**12}, "session 1: the profile has no such subscriber or slot"),
+        ({"slot": 99}, "session 1: the profile has no such subscriber or slot"),
+    ],
+)
+async def test_a_journal_that_is_none_is_said_in_a_line(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+    lines = [orjson.dumps(LINE | {"ref": "b"}), orjson.dumps(LINE)[:-1] + b"," + orjson.dumps(wrong)[1:]]
+    async with peer(charging(sandbox_core())) as server:
+        options = ReleaseOptions(folder=a_folder(tmp_path, b"\n".join(lines) + b"\n"), targets=[url(server)], rate=1000)
+        with pytest.raises(RunError, match=re.escape(words)):
+            await release_orphans(options, lambda text: None)
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "words"),
+    [
+        ("records-0.ndjson", b"{}", "records-0.ndjson, line 1: number: Field required"),
+        ("released.ndjson", b"{}", "released.ndjson, line 1: ref: Field required"),
+        ("intervals.ndjson", b"{}", "intervals.ndjson, line 1: no interval of a run"),
+    ],
+)
+def test_a_line_of_another_file_is_said_too(tmp_path: Path, name: str, line: bytes, words: str) -> None:
+    folder = a_folder(tmp_path, b"")
+    (folder / name).write_bytes(line + b"\n")
+    with pytest.raises(RunError, match=words):
+        assert (list(PastRun(folder).orphans()), PastRun(folder).unnamed()) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"workers": "x"}, "workers: "),
+        ({"workers": 1 << 62}, "workers: "),
+        ({"workers": -1}, "workers: "),
+        ({"epoch": None}, "epoch: "),
+        ({"targets": [None]}, r"targets\.0: "),
+        ({"seed": "x"}, "seed: "),
+    ],
+)
+def test_a_field_of_the_manifest_that_cannot_be_is_named(tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
+    with pytest.raises(RunError, match=f"manifest.json: {words}"):
+        PastRun(a_folder(tmp_path, b"", **wrong))
+
+
+@pytest.mark.parametrize("pid", [0, -1, 1 << 40])
+def test_what_is_no_process_does_not_hold_up_the_releases(tmp_path: Path, pid: int) -> None:
+    assert list(PastRun(a_folder(tmp_path, b"", driver_pid=pid)).orphans()) == []
+
+
+async def test_the_next_call_goes_on_behind_a_line_that_was_cut_off(tmp_path: Path) -> None:
+    """As a full disk leaves one: what is appended must not become part of it."""
+    folder = a_folder(tmp_path, orjson.dumps(LINE) + b"\n" + orjson.dumps(LINE | {"ref": "b"}) + b"\n")
+    done = b'{"ref":"b","outcome":"released"}\n'
+    (folder / "released.ndjson").write_bytes(done + b'{"ref":"a","out')
+    async with peer(charging(sandbox_core())) as server:
+        options = ReleaseOptions(folder=folder, targets=[url(server)], rate=1000)
+        first = await release_orphans(options, lambda text: None)
+        second = await release_orphans(options, lambda text: None)
+    assert [first.released + first.unknown, second.released + second.unknown] == [1, 0]
+    assert [row["ref"] for row in rows(folder / "released.ndjson")] == ["b", "a"]
+
+
+async def test_a_run_without_targets_needs_one(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no CHF to release them at: --target names one"):
+        await release_orphans(ReleaseOptions(folder=a_folder(tmp_path, b"")), lambda text: None)
 
 
 async def test_the_sandbox_of_a_run_is_gone_with_its_sessions(tmp_path: Path) -> None:
