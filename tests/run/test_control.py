@@ -24,9 +24,7 @@ STAGES = [{"rate": "40/s", "for": "60s"}, {"rate": "120/s", "for": "60s"}]
 
 
 def staged(**fields: Any) -> Profile:
-    return traffic(
-        {"stages": STAGES}, usages={"message": USAGES["message"]}, timeouts={"drain": "2s"}, **fields
-    )
+    return traffic({"stages": STAGES}, usages={"message": USAGES["message"]}, timeouts={"drain": "2s"}, **fields)
 
 
 def events(result: Result) -> list[str]:
