@@ -141,7 +141,7 @@ def _latencies(points: list[Point], kind: str) -> dict[str, dict[str, Column]]:
     """By operation and rank; a gap where nothing was measured."""
     columns: dict[str, dict[str, Column]] = {}
     for operation in (ALL, *OPERATIONS):
-        histograms = [point.histograms.get((kind, operation)) for point in points]
+        histograms = [point.latency(kind, operation) for point in points]
         if not any(histograms):
             continue
         rows = [[None] * len(RANKS) if each is None else each.percentiles(RANKS.values()) for each in histograms]
@@ -178,7 +178,7 @@ def _heat(points: list[Point]) -> Json:
     """How many responses took how long, in rows of a tenth of a decade."""
     rows: dict[int, dict[int, int]] = {}
     for place, point in enumerate(points):
-        histogram = point.histograms.get(("response", ALL))
+        histogram = point.latency("response")
         for bucket, count in () if histogram is None else histogram.buckets.items():
             row = math.floor(math.log10(max(1, middle_of(bucket))) * HEAT_ROWS_PER_DECADE)
             cells = rows.setdefault(row, {})
@@ -229,7 +229,7 @@ def _delays(points: list[Point]) -> Mapping[str, Column]:
     def of(gauge: str) -> Column:
         return [None if (level := point.level(gauge)) is None else _milliseconds(level) for point in points]
 
-    queue = [point.histograms.get(("queue", ALL)) for point in points]
+    queue = [point.latency("queue") for point in points]
     columns: dict[str, Column] = {
         "loop lag": of("loop_lag_us"),
         "garbage collection": of("gc_pause_us"),

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from simulator.measure.figures import LATENCIES, OPERATIONS
 from simulator.report import markup, words
-from simulator.report.charts import chart_data
+from simulator.report.charts import MOST_EVENTS, chart_data
 from simulator.report.markup import chart, choice, delay, facts, figures, flag, hint, styled, table, text
 from simulator.report.run_folder import RunRecord
 
 Json = Mapping[str, Any]
 
-SAMPLES_SHOWN: Final = 30
-EVENTS_SHOWN: Final = 200
 OFFENCES_SHOWN: Final = 50
 LONGEST_BODY: Final = 8_000
 """Characters of a message that are shown, of its headers and its body."""
@@ -47,7 +44,7 @@ def _parts(record: RunRecord, data: Json) -> Iterable[tuple[str, str]]:
     yield "Connections", _connections(summary, data)
     yield "Generator", _generator(summary, data)
     yield "Events", _events(record.events)
-    yield "Failures", _samples(record.samples)
+    yield "Failures", _samples(record)
 
 
 def _nothing(columns: Iterable[Sequence[float | None]], said: str) -> str:
@@ -387,10 +384,10 @@ def _generator(summary: Json, data: Json) -> str:
 def _events(events: Sequence[Json]) -> str:
     shown = [
         [str(number), text(words.seconds(event["at_s"])), text(event["text"])]
-        for number, event in enumerate(events[:EVENTS_SHOWN], start=1)
+        for number, event in enumerate(events[:MOST_EVENTS], start=1)
     ]
     return table("Numbered as in the charts", ("number", "after", "what happened"), shown, texts=(2,)) + _more(
-        len(events) - EVENTS_SHOWN, "events.ndjson"
+        len(events) - MOST_EVENTS, "events.ndjson"
     )
 
 
@@ -398,9 +395,8 @@ def _more(left: int, file: str) -> str:
     return hint(f"and {words.count(left)} more in {file}") if left > 0 else ""
 
 
-def _samples(samples: Sequence[Json]) -> str:
-    shown = "".join(_sample(sample) for sample in islice(samples, SAMPLES_SHOWN))
-    return shown + _more(len(samples) - SAMPLES_SHOWN, "samples.ndjson")
+def _samples(record: RunRecord) -> str:
+    return "".join(map(_sample, record.samples)) + _more(record.more_samples, "samples.ndjson")
 
 
 def _sample(sample: Json) -> str:

@@ -49,7 +49,7 @@
 
   // Events that would cover each other share a mark: 3–5.
   function grouped() {
-    const groups = [], apart = span()[1] / (narrow() ? MARKS / 3 : MARKS);
+    const groups = [], apart = span()[1] / (narrow() ? MARKS / 4 : MARKS);
     data.events.forEach((event, index) => {
       const last = groups.at(-1), number = index + 1;
       if (last && event.at_s - last.at_s < apart) { last.to = number; last.texts.push(event.text); }
