@@ -118,15 +118,22 @@ class _Rates:
 
     def by_name(self, metric: str, prefix: str = "") -> dict[str, Column]:
         """One column for each of the most frequent names of a metric, and one for the others."""
+        names: dict[str, set[str]] = {}
         whole: Counter[str] = Counter()
         for point in self._points:
-            whole.update({name: n for name, n in point.counters.items() if name.startswith(metric + "|")})
-        shown = [name for name, _ in whole.most_common(MOST_LINES)]
-        columns = {printable(prefix + name.partition("|")[2], LONGEST_NAME): self.of(name) for name in shown}
-        others = set(whole) - set(shown)
-        if others:
-            columns[f"{prefix}others"] = self.column(lambda point: sum(point.counters[name] for name in others))
+            for name, count in point.counters.items():
+                if name.startswith(metric + "|"):
+                    label = printable(prefix + name.partition("|")[2], LONGEST_NAME)
+                    names.setdefault(label, set()).add(name)
+                    whole[label] += count
+        shown = [label for label, _ in whole.most_common(MOST_LINES)]
+        columns = {label: self._sum(names[label]) for label in shown}
+        if others := set(names) - set(shown):
+            columns[f"{prefix}others"] = self._sum({name for label in others for name in names[label]})
         return columns
+
+    def _sum(self, names: set[str]) -> Column:
+        return self.column(lambda point: sum(point.counters[name] for name in names))
 
 
 def _happened(points: Iterable[Point], *labels: str) -> bool:

@@ -39,7 +39,8 @@ def exported_histogram(histogram: Histogram) -> HdrHistogram:
     """The same counts, each at the middle of its bucket, within the exact lowest and highest values."""
     exported = HdrHistogram(1, LARGEST_BUCKETED_US, SIGNIFICANT_DIGITS)
     for bucket, count in histogram.buckets.items():
-        exported.record_value(max(1, min(max(middle_of(bucket), histogram.min_us), histogram.max_us)), count)
+        value = min(max(middle_of(bucket), histogram.min_us), histogram.max_us)
+        exported.record_value(min(max(1, value), LARGEST_BUCKETED_US), count)
     return exported
 
 

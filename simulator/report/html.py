@@ -132,7 +132,7 @@ def _machine(machine: Json) -> str:
         "native": "hot path {}".format,
     }
     return ", ".join(
-        said.get(name, f"{name} {{}}".format)(value) for name, value in machine.items() if value is not None
+        said[name](value) if name in said else f"{name} {value}" for name, value in machine.items() if value is not None
     )
 
 

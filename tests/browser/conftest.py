@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +48,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / REPORT
 
 
-@pytest.fixture
-def opened(browser: Browser) -> Iterator[Open]:
-    """Opens a page; whatever it complains of, or asks of anybody, fails the test."""
+@contextmanager
+def pages(browser: Browser) -> Iterator[Open]:
+    """Opens pages; whatever they complain of, or ask of anybody, fails the test."""
     contexts, complaints = [], []
 
     def open_page(file: Path, *, width: int = 1100, height: int = 900, **settings: Any) -> Page:
@@ -71,3 +72,16 @@ def opened(browser: Browser) -> Iterator[Open]:
     for context in contexts:
         context.close()
     assert complaints == []
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Open]:
+    with pages(browser) as open_page:
+        yield open_page
+
+
+@pytest.fixture(scope="session")
+def shown(browser: Browser, report: Path) -> Iterator[Page]:
+    """The report, for tests that leave it as it is."""
+    with pages(browser) as open_page:
+        yield open_page(report)

@@ -129,15 +129,16 @@
     }
   }
 
-  // Who zooms one chart over time sees the same stretch in all of them.
+  // Who zooms one chart over time sees the same stretch in all of them; a double click shows everything again.
   let following = false;
   function follow(from, change) {
-    const zoomed = "xaxis.range[0]" in change, reset = change["xaxis.autorange"];
-    if (following || (!zoomed && !reset)) return;
+    const range = "xaxis.range[0]" in change ? [change["xaxis.range[0]"], change["xaxis.range[1]"]]
+      : change["xaxis.range"] || (change["xaxis.autorange"] ? span() : null);
+    if (following || !range) return;
     following = true;
-    const range = zoomed ? [change["xaxis.range[0]"], change["xaxis.range[1]"]] : span();
-    const others = drawn.filter((chart) => chart.time && (chart !== from || reset));
-    drawn.forEach((chart) => { chart.range = zoomed ? range : undefined; });
+    const all = drawn.filter((chart) => chart.time);
+    all.forEach((chart) => { chart.range = [...range]; });
+    const others = all.filter((chart) => chart !== from || change["xaxis.autorange"]);
     Promise.all(others.map((chart) => Plotly.relayout(chart.place, {"xaxis.range": [...range]}))).finally(() => { following = false; });
   }
 
