@@ -10,9 +10,11 @@ import orjson
 import pytest
 from playwright.sync_api import Page
 
+from simulator.report.capacity_html import write_capacity_report
 from simulator.report.files import REPORT, write_reports
 from tests.browser.conftest import Open
 from tests.report.folders import run_folder
+from tests.report.test_capacity_html import WHOLE
 
 CHARTS = {
     "rate", "requests", "latency", "percentiles", "heat", "codes", "open", "sessions", "units", "connections", "cpu", "lag",
@@ -254,3 +256,11 @@ def test_hostile_words_of_a_chf_are_shown_and_never_executed(tmp_path: Path, ope
     assert "<img src=x onerror='window.pwned = 1'>" in page.locator("main").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 1100
     assert (folder / REPORT).stat().st_size < 8_000_000
+
+
+def test_the_curve_of_a_capacity_search_is_drawn(tmp_path: Path, opened: Open) -> None:
+    page = opened(write_capacity_report(tmp_path, WHOLE))
+    assert [trace["name"] for trace in drawn(page, "capacity")] == ["p50", "p90", "p99", "response.event.p99 &lt; 50ms"]
+    page.locator("#chart-capacity .nsewdrag").hover()
+    assert page.get_by_role("heading", name="Capacity: busy-hour").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1100

@@ -186,11 +186,26 @@
     draw("chart-lag", () => lines(data.delays), () => upright("milliseconds"));
   }
 
+  // -- the chart of a capacity search ---------------------------------------------------------------------------------------
+
+  function capacity() {
+    const search = data.capacity, symbols = {held: "circle", failed: "x", "not decided": "diamond", "not valid": "circle-open"};
+    const points = (rank, values) => ({type: "scatter", mode: "lines+markers", name: rank, x: search.rates, y: values,
+      text: search.verdicts.map((verdict, index) => `step ${search.numbers[index]} ${plain(verdict)}`),
+      hovertemplate: "%{y:,.4~g} ms at %{x:,}/s, %{text}", line: {width: 1.75},
+      marker: {size: 9, symbol: search.verdicts.map((verdict) => symbols[verdict] || "circle")}});
+    const limits = () => search.limits.map((limit) => ({type: "scatter", mode: "lines", name: plain(limit.text), hoverinfo: "skip",
+      x: [search.rates[0], search.rates.at(-1)], y: [limit.ms, limit.ms], line: {dash: "dash", width: 1.5}}));
+    draw("chart-capacity", () => [...Object.entries(search.latency).map(([rank, values]) => points(rank, values)), ...limits()],
+      (look, traces) => Object.assign({hovermode: "closest", xaxis: {title: "arrivals per second (● held, ✕ failed, ◆ not decided)",
+        rangemode: "tozero"}}, milliseconds(true, traces)), {time: false});
+  }
+
   const follows = (selects, id) => selects.forEach((name) => document.getElementById(name)?.addEventListener("change", () => {
     paint(drawn.find((each) => each.id === id));
   }));
 
-  run();
+  if (data.capacity) capacity(); else run();
   follows(["latency-kind", "latency-operation", "latency-scale"], "chart-latency");
   follows(["percentile-kind", "percentile-scale"], "chart-percentiles");
   follows(["units-unit"], "chart-units");
