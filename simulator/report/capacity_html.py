@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,17 @@ Json = Mapping[str, Any]
 CAPACITY_REPORT: Final = "capacity.html"
 _KINDS: Final = {0: "pass", 1: "fail", 3: "invalid"}
 _STYLES: Final = {"held": "good", "failed": "bad", "not decided": "warn", "not valid": "note"}
+_SETTINGS: Final[Mapping[str, tuple[str, Callable[[float], str]]]] = {
+    "start": ("from", "{:,.6g}/s".format),
+    "highest": ("to", "{:,.6g}/s".format),
+    "resolution": ("resolution", lambda share: f"{100 * share:g} %"),
+    "step_s": ("each step", words.seconds),
+    "confirm_s": ("confirming step", words.seconds),
+    "cool_down_s": ("rest before a step", words.seconds),
+    "most_looks": ("looks at most", words.count),
+    "most_steps": ("steps at most", words.count),
+    "most_s": ("time at most", words.seconds),
+}
 _RANKS: Final = ("p50", "p90", "p99")
 
 
@@ -56,19 +67,26 @@ def _curve(measured: list[Json]) -> str:
 def _chart_data(measured: list[Json], slos: list[str]) -> Json:
     limits = [parse_threshold(slo) for slo in slos]
     return {
-        "rates": [step["rate_per_s"] for step in measured],
-        "verdicts": [step["verdict"] for step in measured],
-        "numbers": [step["number"] for step in measured],
-        "latency": {
-            rank: [None if (us := step["latency_us"].get(rank)) is None else us / 1000 for step in measured]
-            for rank in _RANKS
-        },
+        "steps": [
+            {
+                "number": step["number"],
+                "rate": step["rate_per_s"],
+                "verdict": step["verdict"],
+                "ms": _milliseconds(step),
+            }
+            for step in measured
+        ],
+        "ranks": _RANKS,
         "limits": [
             {"text": printable(each.text, 60), "ms": each.limit / 1000}
             for each in limits
             if each.measure is Measure.DURATION
         ],
     }
+
+
+def _milliseconds(step: Json) -> Json:
+    return {rank: step["latency_us"][rank] / 1000 for rank in _RANKS if step["latency_us"].get(rank) is not None}
 
 
 def _steps(steps: list[Json]) -> str:
@@ -97,5 +115,5 @@ def _search(state: Json) -> str:
         about.append(("confidence", f"{state['confidence']:.0%}"))
     if "seed" in state:
         about.append(("seed", text(state["seed"])))
-    about += [(name.replace("_", " "), text(value)) for name, value in settings.items() if value is not None]
+    about += [(name, shown(settings[key])) for key, (name, shown) in _SETTINGS.items() if settings.get(key) is not None]
     return facts(about)

@@ -260,7 +260,9 @@ def test_hostile_words_of_a_chf_are_shown_and_never_executed(tmp_path: Path, ope
 
 def test_the_curve_of_a_capacity_search_is_drawn(tmp_path: Path, opened: Open) -> None:
     page = opened(write_capacity_report(tmp_path, WHOLE))
-    assert [trace["name"] for trace in drawn(page, "capacity")] == ["p50", "p90", "p99", "response.event.p99 &lt; 50ms"]
+    names = [trace["name"] for trace in drawn(page, "capacity")]
+    assert names == ["p50", "p50", "p90", "p90", "p99", "p99", "response.event.p99 &lt; 50ms"]
+    assert {trace["count"] for trace in drawn(page, "capacity")} == {4, 2}
     page.locator("#chart-capacity .nsewdrag").hover()
     assert page.get_by_role("heading", name="Capacity: busy-hour").is_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 1100

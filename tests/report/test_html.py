@@ -140,6 +140,7 @@ def harmless(run: RunRecord) -> None:
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "${title} $$" in page
     assert embedded(page)["t"]
+    assert len(visible(page)) < 120_000
 
 
 def test_long_texts_are_cut_and_say_how_much_is_missing() -> None:

@@ -103,6 +103,7 @@
       base.xaxis = axis(look, {range: chart.range || span(), ticksuffix: " s", hoverformat: ",.1f", minallowed: 0});
     }
     const more = chart.more(look, traces);
+    if (more.xaxis?.title) base.legend.y = -0.19; // below it
     return Object.assign(base, more, {xaxis: more.xaxis ? axis(look, more.xaxis) : base.xaxis, yaxis: axis(look, more.yaxis)});
   }
 
@@ -189,16 +190,25 @@
   // -- the chart of a capacity search ---------------------------------------------------------------------------------------
 
   function capacity() {
-    const search = data.capacity, symbols = {held: "circle", failed: "x", "not decided": "diamond", "not valid": "circle-open"};
-    const points = (rank, values) => ({type: "scatter", mode: "lines+markers", name: rank, x: search.rates, y: values,
-      text: search.verdicts.map((verdict, index) => `step ${search.numbers[index]} ${plain(verdict)}`),
-      hovertemplate: "%{y:,.4~g} ms at %{x:,}/s, %{text}", line: {width: 1.75},
-      marker: {size: 9, symbol: search.verdicts.map((verdict) => symbols[verdict] || "circle")}});
-    const limits = () => search.limits.map((limit) => ({type: "scatter", mode: "lines", name: plain(limit.text), hoverinfo: "skip",
-      x: [search.rates[0], search.rates.at(-1)], y: [limit.ms, limit.ms], line: {dash: "dash", width: 1.5}}));
-    draw("chart-capacity", () => [...Object.entries(search.latency).map(([rank, values]) => points(rank, values)), ...limits()],
-      (look, traces) => Object.assign({hovermode: "closest", xaxis: {title: "arrivals per second (● held, ✕ failed, ◆ not decided)",
-        rangemode: "tozero"}}, milliseconds(true, traces)), {time: false});
+    const {steps, ranks, limits} = data.capacity;
+    const symbols = {held: "circle", failed: "x", "not decided": "diamond", "not valid": "circle-open"};
+    // The line goes through the last valid step of each rate; all steps have their mark.
+    const line = steps.filter((step, index) => step.verdict !== "not valid"
+      && !steps.slice(index + 1).some((later) => later.rate === step.rate && later.verdict !== "not valid"));
+    const curves = (look) => ranks.flatMap((rank, index) => {
+      const color = look.colours[index], y = (each) => each.ms[rank] ?? null;
+      return [{type: "scatter", mode: "lines", name: rank, x: line.map((each) => each.rate), y: line.map(y), hoverinfo: "skip",
+        line: {width: 1.75, color}},
+      {type: "scatter", mode: "markers", name: rank, showlegend: false, x: steps.map((each) => each.rate), y: steps.map(y),
+        text: steps.map((each) => `step ${each.number}, ${plain(each.verdict)}`), hovertemplate: "%{y:,.4~g} ms at %{x:,}/s, %{text}",
+        marker: {size: 9, color, symbol: steps.map((each) => symbols[each.verdict] || "circle")}}];
+    });
+    const ends = [steps[0].rate, steps.at(-1).rate];
+    const borders = (look) => limits.map((limit, index) => ({type: "scatter", mode: "lines", name: plain(limit.text), hoverinfo: "skip",
+      x: ends, y: [limit.ms, limit.ms], line: {dash: "dash", width: 1.5, color: look.colours.at(-1 - index % 4)}}));
+    draw("chart-capacity", (look) => [...curves(look), ...borders(look)], (look, traces) => Object.assign({hovermode: "closest",
+      xaxis: {title: "arrivals per second (● held, ✕ failed, ◆ not decided, ○ not valid)", rangemode: "tozero"}},
+    milliseconds(true, traces)), {time: false});
   }
 
   const follows = (selects, id) => selects.forEach((name) => document.getElementById(name)?.addEventListener("change", () => {
