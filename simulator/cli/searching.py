@@ -14,6 +14,7 @@ from simulator.cli.observers import LiveObserver, PatientConsole
 from simulator.config import Profile, load_profile
 from simulator.config.quantities import DURATION, SHARE, SOME_DURATION, SOME_RATE, Quantity
 from simulator.report import words
+from simulator.report.capacity_html import write_capacity_report
 from simulator.report.capacity_page import render_capacity
 from simulator.run.capacity import CapacityOptions, SearchSettings, Step, find_capacity, resume_capacity
 from simulator.run.options import Observer, RunError, Silence
@@ -145,6 +146,8 @@ def _follower(console: PatientConsole, quiet: bool) -> StepLines | None:
 
 def _shown(console: PatientConsole, state: Json, folder: Path, quiet: bool) -> int:
     result = state["result"]
+    with suppress(OSError):
+        write_capacity_report(folder, state)
     with suppress(OSError):
         if quiet:
             console.print(Text(result["sentence"]), soft_wrap=True)

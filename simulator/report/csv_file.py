@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from simulator.measure.figures import LATENCIES, OPERATIONS
 from simulator.report.charts import RANKS
-from simulator.report.series import ALL, Point, Series
+from simulator.report.series import Point, Series
 
 _COUNTS = {
     "intended": ("arrivals", "intended"),
@@ -52,5 +52,5 @@ def _levels(point: Point) -> Iterator[float | str]:
 
 def _ranks(point: Point) -> Iterator[int | str]:
     for kind in LATENCIES:
-        histogram = point.histograms.get((kind, ALL))
+        histogram = point.latency(kind)
         yield from [""] * len(RANKS) if histogram is None else histogram.percentiles(RANKS.values())

@@ -12,7 +12,7 @@ from simulator.report.csv_file import intervals_csv
 from simulator.report.hdr_log import write_hdr_log
 from simulator.report.html import render_html
 from simulator.report.junit import junit
-from simulator.report.run_folder import SUMMARY, RunRecord, read_intervals, read_run
+from simulator.report.run_folder import SUMMARY, RunRecord, read_run
 
 REPORT: Final = "report.html"
 CSV: Final = "intervals.csv"
@@ -34,7 +34,7 @@ def write_reports(folder: Path) -> RunRecord:
     (folder / CSV).write_text(intervals_csv(record.series), "utf-8")
     (folder / JUNIT).write_bytes(junit(record.summary))
     with (folder / HDR_LOG).open("w", encoding="utf-8") as out:
-        write_hdr_log(out, _started_s(record), read_intervals(folder))
+        write_hdr_log(out, _started_s(record), record.series)
     return record
 
 

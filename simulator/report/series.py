@@ -18,7 +18,7 @@ ALL: Final = "all"
 
 @dataclass(slots=True)
 class Point:
-    """What all workers measured in one step. `histograms` are by (kind of latency, operation or all); gauges by worker."""
+    """What all workers measured in one step. `histograms` are by (kind of latency, operation); gauges by worker."""
 
     counters: Counter[str] = field(default_factory=Counter)
     histograms: dict[tuple[str, str], Histogram] = field(default_factory=dict)
@@ -33,8 +33,7 @@ class Point:
         for name, histogram in snapshot.histograms.items():
             metric, kind, operation, *_ = name.split("|")
             if metric == "latency_us" and kind in LATENCIES:
-                for label in (operation, ALL):
-                    self.histograms.setdefault((kind, label), Histogram()).merge(histogram)
+                self.histograms.setdefault((kind, operation), Histogram()).merge(histogram)
         self._take_gauges(worker, snapshot.gauges)
 
     def merge(self, later: Point) -> None:
@@ -51,6 +50,16 @@ class Point:
         known = self.gauges.setdefault(worker, {})
         for name, gauge in gauges.items():
             known[name] = known[name].then(gauge) if name in known else gauge
+
+    def latency(self, kind: str, operation: str = ALL) -> Histogram | None:
+        """The histogram of an operation, or of all; None where nothing was measured."""
+        if operation != ALL:
+            return self.histograms.get((kind, operation))
+        whole = Histogram()
+        for (measured, _), histogram in self.histograms.items():
+            if measured == kind:
+                whole.merge(histogram)
+        return whole if whole.count else None
 
     def count(self, *labels: str) -> int:
         """The sum of the counters whose names begin with these labels."""
