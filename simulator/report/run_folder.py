@@ -179,6 +179,12 @@ def _document(file: Path) -> Json:
     return document
 
 
+def read_intervals(folder: Path) -> Iterator[tuple[int, Snapshot]]:
+    """Worker and snapshot of one interval after the other. Raises RunFolderError."""
+    for _, worker, snapshot in _intervals(folder / INTERVALS):
+        yield worker, snapshot
+
+
 def _intervals(file: Path) -> Iterator[tuple[int, int, Snapshot]]:
     """Line, worker and snapshot of one interval after the other."""
     for number, row in _lines(file):
