@@ -47,6 +47,6 @@ def exported_histogram(histogram: Histogram) -> HdrHistogram:
 def _by_operation(point: Point) -> Iterator[tuple[str, Histogram]]:
     for kind in LATENCIES:
         for operation in OPERATIONS:
-            histogram = point.histograms.get((kind, operation))
+            histogram = point.latency(kind, operation)
             if histogram is not None and histogram.count:
                 yield f"{kind}.{operation}", histogram

@@ -181,7 +181,7 @@ def _document(file: Path) -> Json:
 
 
 def read_intervals(folder: Path) -> Iterator[tuple[int, Snapshot]]:
-    """Worker and snapshot of one interval after the other. Raises RunFolderError and FileNotFoundError."""
+    """Worker and snapshot of one interval after the other. Raises RunFolderError."""
     for _, worker, snapshot in _intervals(folder / INTERVALS):
         yield worker, snapshot
 

@@ -18,10 +18,10 @@ ALL: Final = "all"
 
 @dataclass(slots=True)
 class Point:
-    """What all workers measured in one step. `histograms` are by (kind of latency, operation); gauges by worker."""
+    """What all workers measured in one step. `latencies` are by (kind of latency, operation); gauges by worker."""
 
     counters: Counter[str] = field(default_factory=Counter)
-    histograms: dict[tuple[str, str], Histogram] = field(default_factory=dict)
+    latencies: dict[tuple[str, str], Histogram] = field(default_factory=dict)
     gauges: dict[int, dict[str, Gauge]] = field(default_factory=dict)
     covered_s: dict[int, float] = field(default_factory=dict)
     """What the intervals of each worker add up to, which is the step but for the engines' timers."""
@@ -33,7 +33,7 @@ class Point:
         for name, histogram in snapshot.histograms.items():
             metric, kind, operation, *_ = name.split("|")
             if metric == "latency_us" and kind in LATENCIES:
-                self.histograms.setdefault((kind, operation), Histogram()).merge(histogram)
+                self.latencies.setdefault((kind, operation), Histogram()).merge(histogram)
         self._take_gauges(worker, snapshot.gauges)
 
     def merge(self, later: Point) -> None:
@@ -41,8 +41,8 @@ class Point:
         for worker, seconds in later.covered_s.items():
             self.covered_s[worker] = self.covered_s.get(worker, 0.0) + seconds
         self.counters.update(later.counters)
-        for label, histogram in later.histograms.items():
-            self.histograms.setdefault(label, Histogram()).merge(histogram)
+        for label, histogram in later.latencies.items():
+            self.latencies.setdefault(label, Histogram()).merge(histogram)
         for worker, gauges in later.gauges.items():
             self._take_gauges(worker, gauges)
 
@@ -54,9 +54,9 @@ class Point:
     def latency(self, kind: str, operation: str = ALL) -> Histogram | None:
         """The histogram of an operation, or of all; None where nothing was measured."""
         if operation != ALL:
-            return self.histograms.get((kind, operation))
+            return self.latencies.get((kind, operation))
         whole = Histogram()
-        for (measured, _), histogram in self.histograms.items():
+        for (measured, _), histogram in self.latencies.items():
             if measured == kind:
                 whole.merge(histogram)
         return whole if whole.count else None

@@ -56,7 +56,7 @@ class Side:
         whole = self.record.totals.steady().histogram("latency_us", kind, label)
         if not whole.count:  # it happened at other times only
             points, whole = self.all_points, self.record.totals.run.histogram("latency_us", kind, label)
-        found = (point.histograms.get((kind, operation)) for point in points)
+        found = (point.latency(kind, operation) for point in points)
         return whole, [histogram for histogram in found if histogram is not None]
 
     def outcomes(self, operation: str, outcome: str) -> list[Counts]:

@@ -80,7 +80,7 @@ def test_a_run_that_was_killed_in_the_middle_reports_its_complete_intervals(tmp_
     assert summary["sandbox"] is True
     assert summary["pace"] == "60x"
     assert summary["audit"]["balanced"] is None
-    assert "the run was killed before it read the CHF's books" in summary["audit"]["reason"]
+    assert "the run was killed before it had read the CHF's books" in summary["audit"]["reason"]
     for name in ("report.html", "intervals.csv", "latency.hlog", "junit.xml"):
         assert (folder / name).stat().st_size > 500, name
 
