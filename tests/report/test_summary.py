@@ -116,6 +116,10 @@ def test_latencies_are_those_of_the_steady_phase_and_counts_those_of_the_run() -
     assert latency(folded, "update", "") == (True, "pass")
     assert latency(folded, "update", "over run") == (False, "fail")
     assert latency(folded, "update", "over run warn") == (False, "pass")
+    [whole, steady] = build_summary(folded, FACTS, None, ["requests.update > 5k", "requests.update < 5k over steady"])[
+        "thresholds"
+    ]
+    assert (whole["value"], steady["value"]) == ("6,000", "2,000")
 
 
 def test_what_happens_in_the_drain_alone_has_latencies_too() -> None:
