@@ -193,6 +193,20 @@ def test_the_busiest_engine_is_judged_and_not_the_average_one() -> None:
     assert generator["limited"]
 
 
+def test_an_engine_is_judged_by_its_usual_interval_and_not_by_its_worst() -> None:
+    folded, recorder = Totals(), Recorder(0)
+    cpu_s = 0.0
+    for second in range(1, 21):
+        recorder.gauge("cpu_s", cpu_s := cpu_s + (1.0 if second == 7 else 0.2))
+        recorder.gauge("loop_lag_us", 900_000 if second == 7 else 1_000, Merge.MAX)
+        folded.add(0, recorder.cut(second * SECOND))
+    generator = build_summary(folded, FACTS, audit())["generator"]
+    assert generator["cpu_share"] == pytest.approx(0.2, rel=0.01)
+    assert generator["loop_lag_usual_us"] == pytest.approx(1_000, rel=0.01)
+    assert generator["loop_lag_us"] == pytest.approx(900_000, rel=0.01)
+    assert not generator["limited"]
+
+
 def test_a_run_in_which_every_request_failed_is_no_pass_even_without_thresholds() -> None:
     folded = Totals()
     recorder = Recorder(0)
