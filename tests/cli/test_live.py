@@ -8,7 +8,10 @@ import pytest
 from rich.console import Console
 
 from simulator.cli.live import LiveView, live_line, live_page
+from simulator.cli.observers import LiveObserver
 from simulator.measure import Recorder, Totals
+from simulator.run.options import Progress
+from simulator.run.wishes import Action, Wishes
 from tests.report.examples import FACTS, SECOND, interval, totals
 
 
@@ -130,3 +133,25 @@ def test_the_cursor_is_given_back_after_an_error() -> None:
     with pytest.raises(KeyboardInterrupt), LiveView(FACTS, Totals(), console=Console(file=out, force_terminal=True)):
         raise KeyboardInterrupt
     assert "\x1b[?25h" in out.getvalue()
+
+
+def test_keys_are_wishes_and_the_key_to_pause_is_the_one_to_resume() -> None:
+    wishes = Wishes()
+    observer = LiveObserver(Console(file=io.StringIO()), wishes)
+
+    def pressed(keys: str) -> list[Action]:
+        for key in keys:
+            observer._on_key(key)
+        found = []
+        while (wish := wishes.take()) is not None:
+            assert wish.by == "key"
+            found.append(wish.action)
+        return found
+
+    assert pressed("p+=-nsqx?") == [
+        Action.PAUSE, Action.FASTER, Action.FASTER, Action.SLOWER, Action.NEXT_STAGE, Action.STOP, Action.STOP,
+    ]  # fmt: skip
+    observer.tick(SECOND, Progress(paused=True))
+    assert pressed("p") == [Action.RESUME]
+    observer.tick(SECOND, Progress(paused=False))
+    assert pressed("p") == [Action.PAUSE]

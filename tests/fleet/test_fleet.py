@@ -136,6 +136,21 @@ def test_the_number_of_sessions_is_that_of_the_profile(workers: int) -> None:
         assert all(fleet.finished for fleet in world.fleets)
 
 
+def test_a_device_whose_start_was_dropped_comes_again() -> None:
+    """The engine stood still for four seconds, in which every device was due."""
+    usages = {"call": CALL | {"length": "1s"}}
+    world = World(traffic({"mode": "closed", "devices": 10, "think_time": "1s", "duration": "20s"}, usages=usages))
+    world.run_until(2.5)  # all of them have had their first session and think
+    world.now = START + 6 * SECOND
+    world.fleets[0].on_time(world.now)
+    dropped = world.count("arrivals|dropped|late")
+    world.run_until(19)
+    assert dropped == 10
+    assert {message.session[1] % 10 for message in world.sent("create") if message.at > world.now - 10 * SECOND} == {
+        *range(10)
+    }
+
+
 def test_sessions_that_are_open_at_the_start_do_not_count_as_arrivals() -> None:
     world = World(traffic({"rate": "20/s", "sessions": 10, "start_open": 30})).run()
     assert world.count("arrivals|intended") == world.count("arrivals|started") == 10

@@ -81,3 +81,14 @@ def test_devices_of_a_closed_loop_do_not_spin_while_they_are_held_back() -> None
     world.run()
     assert world.counters()["arrivals|dropped|throttled"] <= 5 * 21
     assert world.count("sessions|completed") > 100
+
+
+def test_devices_that_are_held_back_ask_again_ten_times_a_second_and_not_at_once() -> None:
+    load = {"mode": "closed", "devices": 20, "duration": "10s"}
+    usages = {"call": CALL | {"length": "1s"}}
+    world = World(traffic(load, usages=usages, repeats=0), weather=overloaded(100).weather)
+    world.run()
+    dropped = world.counters()["arrivals|dropped|throttled"]
+    assert dropped == 20 * 10 * 5, "for the five seconds that were asked for"
+    assert world.count("arrivals|intended") == world.count("arrivals|started") + dropped
+    assert offered(world, 5.0, 5.2) == 20

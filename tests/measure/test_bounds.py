@@ -138,3 +138,24 @@ def test_the_bounds_hold_as_often_as_they_promise(correlation: float) -> None:
 def test_more_trials_bring_the_bounds_closer() -> None:
     widths = [share_bounds([[(1, 10)] * count], 0.95) for count in (20, 80, 320)]
     assert all(few.upper - few.lower > 1.8 * (many.upper - many.lower) for few, many in pairwise(widths))
+
+
+def test_a_clumping_that_was_seen_in_few_blocks_only_counts_for_more() -> None:
+    """By the square of t / z, which are 1.8331 (9 degrees of freedom) and 1.6449 at 95 %."""
+    series = [[(hits, 100) for hits in (0, 9, 1, 8, 0, 10, 2, 9, 1, 10)]]
+    effect, blocks = design_effect(series)
+    assert (effect > 2, blocks) == (True, 10)
+    bounds = share_bounds(series, 0.95)
+    assert bounds.effective == pytest.approx(1000 / (effect * (1.8331 / 1.6449) ** 2), rel=1e-3)
+    assert bounds.share == 0.05
+
+
+def test_what_is_left_over_of_the_pairs_belongs_to_the_last_one() -> None:
+    """Twenty-one intervals in bursts of three: they vary most in pairs, the last three together."""
+    hits = [9, 9, 9, 0, 0, 0, 9, 9, 9, 0, 0, 0, 9, 9, 9, 0, 0, 0, 9, 9, 9]
+    pairs = [(sum(hits[at : at + 2]), 200) for at in range(0, 18, 2)] + [(27, 300)]
+    share = sum(hits) / 2100
+    spread = sum((hit - share * trials) ** 2 for hit, trials in pairs)
+    effect, blocks = design_effect([[(hit, 100) for hit in hits]])
+    assert effect == pytest.approx(spread * 10 / 9 / (2100 * share * (1 - share)))
+    assert blocks == 10

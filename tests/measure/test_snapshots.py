@@ -189,3 +189,16 @@ def test_totals_do_not_share_histograms_with_the_snapshots() -> None:
     totals.add(0, Snapshot(number=2, start_s=1.0, end_s=2.0, histograms={"latency_us|queue": histogram}))
     assert totals.run.histogram("latency_us").count == 2
     assert histogram.count == 1
+
+
+def test_cpu_over_a_moment_says_nothing_about_an_engine() -> None:
+    """CPU time is counted in ticks: one of them in a short interval would be a busy core."""
+    totals = Totals()
+    for number, (end_s, cpu_s) in enumerate([(1.0, 0.1), (1.01, 0.11), (2.01, 0.31)], start=1):
+        levels = {"cpu_s": Gauge(cpu_s, cpu_s, Merge.SUM)}
+        totals.add(
+            0, Snapshot(number=number, start_s=end_s - (0.01 if number == 2 else 1.0), end_s=end_s, gauges=levels)
+        )
+    worker = totals.by_worker[0]
+    assert worker.cpu.count == 1
+    assert worker.cpu.max_us == pytest.approx(200_000, rel=0.01)

@@ -116,6 +116,10 @@ def test_latencies_are_those_of_the_steady_phase_and_counts_those_of_the_run() -
     assert latency(folded, "update", "") == (True, "pass")
     assert latency(folded, "update", "over run") == (False, "fail")
     assert latency(folded, "update", "over run warn") == (False, "pass")
+    [whole, steady] = build_summary(folded, FACTS, None, ["requests.update > 5k", "requests.update < 5k over steady"])[
+        "thresholds"
+    ]
+    assert (whole["value"], steady["value"]) == ("6,000", "2,000")
 
 
 def test_what_happens_in_the_drain_alone_has_latencies_too() -> None:
@@ -187,6 +191,20 @@ def test_the_busiest_engine_is_judged_and_not_the_average_one() -> None:
     assert generator["cpu_share"] == pytest.approx(1.0, rel=0.01)
     assert generator["loop_lag_usual_us"] == pytest.approx(200_000, rel=0.01)
     assert generator["limited"]
+
+
+def test_an_engine_is_judged_by_its_usual_interval_and_not_by_its_worst() -> None:
+    folded, recorder = Totals(), Recorder(0)
+    cpu_s = 0.0
+    for second in range(1, 21):
+        recorder.gauge("cpu_s", cpu_s := cpu_s + (1.0 if second == 7 else 0.2))
+        recorder.gauge("loop_lag_us", 900_000 if second == 7 else 1_000, Merge.MAX)
+        folded.add(0, recorder.cut(second * SECOND))
+    generator = build_summary(folded, FACTS, audit())["generator"]
+    assert generator["cpu_share"] == pytest.approx(0.2, rel=0.01)
+    assert generator["loop_lag_usual_us"] == pytest.approx(1_000, rel=0.01)
+    assert generator["loop_lag_us"] == pytest.approx(900_000, rel=0.01)
+    assert not generator["limited"]
 
 
 def test_a_run_in_which_every_request_failed_is_no_pass_even_without_thresholds() -> None:

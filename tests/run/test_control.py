@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import anyio
@@ -11,9 +12,12 @@ import pytest
 
 from simulator.config import Profile
 from simulator.fleet.timeline import Timeline
+from simulator.measure import Recorder, Totals
+from simulator.run.control_api import control_app, run_state
 from simulator.run.options import Result
 from simulator.run.steering import Steering, SteeringError
 from simulator.run.wishes import Action, Wish, Wishes
+from tests.report.examples import interval
 from tests.run.rig import USAGES, Follower, conducted
 from tests.world import traffic
 
@@ -147,6 +151,33 @@ async def test_each_wish_is_one_command_or_says_why_not() -> None:
         ("resume", None),
     ]  # fmt: skip
     assert len(done) == len(sent) + 2, "what was refused is no event"
+
+
+async def test_what_is_asked_of_the_api_in_a_wrong_way_is_refused_and_changes_nothing() -> None:
+    sent: list[Any] = []
+    steering = steered(sent, [])
+    steering.timeline.t0 = steering.timeline.first.wall = time.monotonic_ns() - 500 * SECOND
+    app = control_app(steering, lambda now: run_state("p", steering.progress(now), Totals()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://run") as client:
+        for wrong in ({"factor": True}, {"factor": "2"}, {"factor": 0}, {"rate": 2}, {"factor": 2, "per_s": 9}, {}, 3):
+            assert (await client.post("/run/rate", json=wrong)).status_code == 400, wrong
+        assert (await client.post("/run/rate", content=b"{")).status_code == 400
+        over = await client.post("/run/rate", json={"per_s": 5})
+        assert (over.status_code, *over.json().values()) == (409, "the profile has no rate just now: give a factor")
+        assert (await client.post("/run/dance")).status_code == 404
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+    assert sent == []
+
+
+async def test_the_state_of_a_run_is_that_of_its_totals() -> None:
+    totals, recorder = Totals(), Recorder(0)
+    interval(recorder, 1, draining=False, failing=4, dropped=25)
+    totals.add(0, recorder.cut(SECOND))
+    state = run_state("p", steered([], []).progress(SECOND), totals)
+    assert (state["requests"], state["failed"], state["dropped"]) == (2570, 16, 25)
+    assert (state["offered_per_s"], state["achieved_per_s"], state["requests_per_s"]) == (325, 300, 2570)
+    assert state["response_us"]["p50"] < state["response_us"]["p99"]
+    assert run_state("p", steered([], []).progress(SECOND), Totals())["response_us"] is None
 
 
 async def test_commands_reach_all_engines_before_they_take_effect() -> None:

@@ -183,3 +183,21 @@ def test_a_file_that_cannot_be_grown_is_told_once_and_not_tried_again(tmp_path: 
     for _ in range(3):
         lines.write({"at_s": 1})
     assert told == [f"events cannot be written to {tmp_path / 'none'}: No such file or directory"]
+
+
+def test_a_line_of_which_a_part_was_written_is_the_last_one(tmp_path: Path) -> None:
+    """A full disk takes what still fits."""
+
+    class FullDisk:
+        def write(self, line: bytes) -> int:
+            return len(line) - 1
+
+    told: list[str] = []
+    lines = Lines(tmp_path / "events.ndjson", told.append)
+    lines.write({"at_s": 1})
+    lines.close()
+    lines._file = FullDisk()  # type: ignore[assignment]
+    for _ in range(3):
+        lines.write({"at_s": 2})
+    assert told == [f"events cannot be written to {tmp_path}: No space left on device"]
+    assert (lines.lost, lines.count) == (True, 1)

@@ -51,6 +51,12 @@ def test_what_the_hypervisor_took_is_named() -> None:
     ]
 
 
+def test_what_the_hypervisor_took_is_not_taken_for_neighbours() -> None:
+    assert neighbours(IDLE, after(busy=1.0, stolen=0.2), 16.0, sandbox=False) == [
+        "other machines of the same host took 20% of the CPU time (steal)"
+    ]
+
+
 @pytest.mark.parametrize("before", [None, replace(IDLE, cores=1)])
 def test_what_is_not_known_is_not_said(before: HostTicks | None) -> None:
     assert neighbours(before, after(busy=1.0), 1.0, sandbox=True) == []

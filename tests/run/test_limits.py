@@ -49,6 +49,11 @@ def test_a_hard_limit_is_said_before_the_run_with_what_to_do(nofile: list[tuple[
         check_limits(brief(**functions(9, 1000)), workers=1, targets=1)
 
 
+def test_a_hard_limit_that_is_just_enough_is_enough(nofile: list[tuple[int, int]]) -> None:
+    check_limits(brief(**functions(62, 64)), workers=1, targets=1)
+    assert nofile[-1] == (63 * 64 + 64, 4_096) == (4_096, 4_096)
+
+
 def test_the_sandbox_holds_the_connections_of_all_engines(nofile: list[tuple[int, int]]) -> None:
     check_limits(brief(**functions(9, 30)), workers=8, targets=1, sandbox=True)
     assert nofile[-1] == (10 * 30 * 8 + 64, 4_096)
