@@ -6,12 +6,13 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simulator.audit import Audit, AuditError, join_books
-from simulator.measure import Snapshot, Totals, Watch, parse_threshold
+from simulator.measure import Snapshot, Threshold, ThresholdError, Totals, Watch, parse_threshold
 from simulator.report.facts import RunFacts
 from simulator.report.series import Series
 from simulator.report.summary import build_summary
@@ -20,6 +21,7 @@ Json = dict[str, Any]
 
 INTERVALS: Final = "intervals.ndjson"
 SUMMARY: Final = "summary.json"
+NEEDED: Final = {"operations", "target", "verdict", "exit_code", "phases", "arrivals", "sessions", "generator"}
 MOST_LINE: Final = 64 << 20
 """Octets of one line; a snapshot of a large profile is some 100 KB."""
 MOST_ROWS: Final = 10_000
@@ -28,6 +30,42 @@ MOST_ROWS: Final = 10_000
 
 class RunFolderError(Exception):
     """A folder that is no run's, or a file in it that cannot be read; one line for the user."""
+
+
+class _Part(BaseModel):
+    """Types of what is read of a document; whatever else is in it is somebody else's."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True)
+
+
+class _Manifest(_Part):
+    workers: Annotated[int, Field(ge=1)] = 1
+    thresholds: list[str] = []
+    targets: list[str] = []
+    subscribers: int = 0
+    seed: int = 0
+    profile_name: str = ""
+    pace: str = ""
+    mode: str = ""
+    started_at: str = ""
+    planned_s: float | None = None
+    sandbox: bool = False
+
+
+class _Event(_Part):
+    at_s: float
+    text: str
+
+
+class _Message(_Part):
+    headers: list[list[str]] = []
+    body: str = ""
+
+
+class _Sample(_Part):
+    at_s: float
+    request: _Message | None = None
+    response: _Message | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,20 +89,20 @@ def read_run(folder: Path) -> RunRecord:
     """
     if not (folder / INTERVALS).is_file():
         raise RunFolderError(f"{folder}: there are no records of a run here ({INTERVALS} is missing)")
-    manifest = _document(folder / "manifest.json") if (folder / "manifest.json").exists() else {}
-    thresholds = [parse_threshold(text) for text in manifest.get("thresholds", [])]
+    manifest = _manifest(folder / "manifest.json")
+    thresholds = _thresholds(folder, manifest)
     totals, series, watch = Totals(), Series(), Watch(thresholds, int(manifest.get("workers", 1)))
     for worker, snapshot in read_intervals(folder):
         totals.add(worker, snapshot)
         series.add(worker, snapshot)
         watch.add(worker, snapshot)
-    events = list(_rows(folder / "events.ndjson"))
+    events = list(_rows(folder / "events.ndjson", _Event))
     killed = not (folder / SUMMARY).exists()
     if killed:
         facts = _facts(manifest, totals, events)
         summary = build_summary(totals, facts, _audit(folder), thresholds, watch.lines())
     else:
-        summary = _document(folder / SUMMARY)
+        summary = read_summary(folder / SUMMARY)
     return RunRecord(
         folder=folder,
         manifest=manifest,
@@ -72,7 +110,7 @@ def read_run(folder: Path) -> RunRecord:
         totals=totals,
         series=series,
         events=events or list(summary.get("events", [])),
-        samples=list(_rows(folder / "samples.ndjson")),
+        samples=list(_rows(folder / "samples.ndjson", _Sample)),
         killed=killed,
     )
 
@@ -82,9 +120,33 @@ def read_summary(place: Path) -> Json:
     if place.is_dir():
         return read_run(place).summary
     summary = _document(place)
-    if "operations" not in summary:
-        raise RunFolderError(f"{place}: this is no summary of a run")
+    if missing := sorted(NEEDED - summary.keys()):
+        raise RunFolderError(f"{place}: this is no summary of a run: {', '.join(missing)}: missing")
     return summary
+
+
+def _manifest(file: Path) -> Json:
+    """What was said before the load began; nothing where the run was killed before, or is of an older version."""
+    manifest = _document(file) if file.exists() else {}
+    _check(_Manifest, manifest, str(file))
+    return manifest
+
+
+def _thresholds(folder: Path, manifest: Json) -> list[Threshold]:
+    try:
+        return [parse_threshold(text) for text in manifest.get("thresholds", [])]
+    except ThresholdError as error:
+        raise RunFolderError(f"{folder / 'manifest.json'}: {error}") from None
+
+
+def _check(shape: type[_Part], document: Json, where: str) -> None:
+    """Raises RunFolderError where something has not the type that it should have."""
+    try:
+        shape.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise RunFolderError(f"{where}: {name}: {first['msg']}") from None
 
 
 def _document(file: Path) -> Json:
@@ -112,12 +174,13 @@ def read_intervals(folder: Path) -> Iterator[tuple[int, Snapshot]]:
             ) from None
 
 
-def _rows(file: Path) -> Iterator[Json]:
+def _rows(file: Path, shape: type[_Part]) -> Iterator[Json]:
     if not file.exists():
         return
     for number, row in _lines(file):
         if number > MOST_ROWS:
             return
+        _check(shape, row, f"{file}, line {number}")
         yield row
 
 
