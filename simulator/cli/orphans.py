@@ -56,6 +56,8 @@ def release_orphans_command(
         f"{done.released:,} released (without usage: what was used since the last report is not known), "
         f"{done.unknown:,} unknown to the CHF, {done.failed:,} failed"
     )
+    if done.unknown and not done.released:
+        typer.echo("the CHF knew none of them: is it the one that has them? Say it again with another --target")
     if done.unnamed:
         typer.echo(
             f"up to {done.unnamed:,} more may be open there, which nobody can name: "

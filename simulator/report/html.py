@@ -414,6 +414,8 @@ def _sample(sample: Json) -> str:
 
 
 def _message(message: Json) -> str:
-    headers = "\n".join(f"{name}: {value}" for name, value in message.get("headers", ()))
+    given = message.get("headers")
+    pairs = (each for each in given if isinstance(each, list) and len(each) == 2) if isinstance(given, list) else ()
+    headers = "\n".join(f"{name}: {value}" for name, value in pairs)
     shown = f"{text(headers, LONGEST_BODY)}\n\n{text(message.get('body', ''), LONGEST_BODY)}"
     return shown.strip() or "none"

@@ -38,6 +38,13 @@ _SUMMARY_PARTS: Final = (
 )  # fmt: skip
 
 
+_EXCHANGED: Final = (type(None), dict)
+_MANIFEST: Final[dict[str, tuple[type, ...]]] = {
+    "seed": (int,), "subscribers": (int,), "workers": (int,), "t0": (int,), "planned_s": (float, int, type(None)),
+    "version": (str,), "pace": (str,), "mode": (str,), "started_at": (str,), "sandbox": (bool,),
+}  # fmt: skip
+
+
 class RunFolderError(Exception):
     """A folder that is no run's, or a file in it that cannot be read; one line for the user."""
 
@@ -85,7 +92,7 @@ def read_run(folder: Path) -> RunRecord:
         summary = build_summary(totals, facts, audit, thresholds, watch.lines()) | {_MADE_UP: True}
     else:
         summary = told
-    samples = islice(_rows(folder / SAMPLES, at_s=(int, float)), MOST_ROWS)
+    samples = islice(_rows(folder / SAMPLES, at_s=(int, float), request=_EXCHANGED, response=_EXCHANGED), MOST_ROWS)
     return RunRecord(
         folder=folder,
         manifest=manifest,
@@ -232,6 +239,9 @@ def _facts(file: Path, manifest: Json, totals: Totals, events: list[Json]) -> Ru
     until_s = totals.run.end_s
     names = {each.name for each in fields(RunFacts)} - {"events", "notes", "promises_broken", "lost_workers"}
     known = {name: manifest[name] for name in names if name in manifest}
+    for name, types in _MANIFEST.items():
+        if name in known and (not isinstance(known[name], types) or isinstance(known[name], bool) != (bool in types)):
+            raise RunFolderError(f"{file}: {name}: expected {types[0].__name__}, got {known[name]!r:.60}")
     targets = manifest.get("targets", [])
     if not isinstance(targets, list):
         raise RunFolderError(f"{file}: targets: expected a list, got {targets!r:.60}")

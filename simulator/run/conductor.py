@@ -243,6 +243,7 @@ class Conductor:
                 tasks.start_soon(self._keep_ticking, steering)
                 async with self._management(steering):
                     await self._until_over(steering.timeline)
+                    steering.load_is_over()
                     await self._until_drained(failure)
                 tasks.cancel_scope.cancel()
         if not self._started and self._interrupted:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -84,8 +84,9 @@ async def engine_process(worker: int, folder: Path) -> AsyncIterator[EngineProce
         yield EngineProcess(process, worker, errors)
     finally:
         await end_process(process)
-        if not errors.stat().st_size:
-            errors.unlink()
+        with suppress(OSError):  # somebody may have taken the folder away
+            if not errors.stat().st_size:
+                errors.unlink()
 
 
 async def end_process(process: Process) -> None:

@@ -35,6 +35,8 @@ class RunEvents:
         """Write down what happened, without a word to whoever watches."""
         if len(self.kept) >= MOST_EVENTS:
             return
+        if len(self.kept) == MOST_EVENTS - 1:
+            kind, text = "note", f"{MOST_EVENTS:,} events: what follows is not written down any more"
         if at_s is None:
             at_s = 0.0 if self.t0_s is None else time.monotonic() - self.t0_s
         event: dict[str, object] = {"at_s": round(at_s, 3), "kind": kind, "text": text}

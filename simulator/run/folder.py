@@ -101,10 +101,13 @@ class RunFolder:
         return notes
 
     def write_manifest(self, manifest: dict[str, Any]) -> None:
-        """Say what this run is, before its load begins; either all of it is there or nothing."""
-        self.begun = True
+        """Say what this run is, before its load begins; either all of it is there or nothing. Raises RunError."""
         if self.kept:
-            self._write("manifest.json", manifest)
+            try:
+                self._write("manifest.json", manifest)
+            except OSError as error:
+                raise RunError(f"manifest.json cannot be written to {self.path}: {error.strerror}") from None
+        self.begun = True
 
     def write_summary(self, summary: dict[str, Any]) -> str:
         """Write what was found; return why it cannot be, "" if it can."""

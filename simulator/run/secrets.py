@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,11 +25,22 @@ def command_without_secrets(arguments: Sequence[str]) -> list[str]:
         if not equals:
             value_is_secret = argument.startswith("--") and is_secret_name(argument)
             shown.append(without_credentials(argument))
-        elif _names_a_secret(name):
+        elif _names_a_secret(name) or _holds_a_secret(argument):
             shown.append(argument[: len(argument) - len(argument.removeprefix("--set="))] + f"{name}={REMOVED}")
         else:
             shown.append(without_credentials(argument))
     return shown
+
+
+def _holds_a_secret(argument: str) -> bool:
+    """Whether a value in braces or brackets, `headers={extra: {x-api-key: …}}`, names a credential somewhere.
+
+    Then all of it is left out: which of its words is the secret only YAML could tell, and it may be none.
+    """
+    value = argument.removeprefix("--set=").partition("=")[2]
+    return any(sign in value for sign in "{[") and any(
+        map(_names_a_secret, re.findall(r"[\w.-]+(?=[\"']?\s*:)", value))
+    )
 
 
 def _names_a_secret(key: str) -> bool:

@@ -44,6 +44,10 @@ class Steering:
         self._record = record
         self._stopped = False
 
+    def load_is_over(self) -> None:
+        """Whoever ended it: nothing can be changed any more."""
+        self._stopped = True
+
     async def carry_out(self, wish: Wish, now: int) -> str:
         """Do it, from a moment after `now` on; return what was done, in words. Raises SteeringError."""
         if self._stopped:
@@ -61,12 +65,12 @@ class Steering:
         """Where the load is at a moment."""
         timeline = self.timeline
         stage = timeline.stage_at(now)
-        end = timeline.end
+        end = now if self._stopped else timeline.end
         return Progress(
             stage=stage + 1,
             stages=len(timeline.stages),
             name=timeline.stages[stage].name if timeline.stages else "",
-            rate_per_s=timeline.rate_at(now),
+            rate_per_s=0.0 if self._stopped else timeline.rate_at(now),
             factor=timeline.factor,
             paused=timeline.paused,
             left_s=None if end == NEVER else max(0.0, (end - now) / 1e9),

@@ -18,7 +18,7 @@ from simulator.run.options import Result
 from simulator.run.steering import Steering, SteeringError
 from simulator.run.wishes import Action, Wish, Wishes
 from tests.report.examples import interval
-from tests.run.rig import USAGES, Follower, conducted
+from tests.run.rig import USAGES, Follower, charging, conducted, peer, sandbox_core, steady, url
 from tests.world import traffic
 
 pytestmark = pytest.mark.anyio
@@ -193,3 +193,47 @@ async def test_commands_reach_all_engines_before_they_take_effect() -> None:
     assert steering.timeline.rate_at(11 * SECOND) == pytest.approx(44)
     with pytest.raises(SteeringError, match="the load is over"):
         await steering.carry_out(Wish(Action.PAUSE), 500 * SECOND)
+
+
+async def test_a_load_that_was_ended_cannot_be_changed() -> None:
+    """By Ctrl-C for example, or a threshold that aborts: while it drains, nobody is told that it is paused."""
+    done: list[str] = []
+
+    async def send(command: Any) -> None:
+        done.append(command.action)
+
+    steering = Steering(Timeline(staged().load.timeline, 0), send=send, stop=lambda: None, record=done.append)
+    steering.load_is_over()
+    for action in Action:
+        with pytest.raises(SteeringError, match="the load is over"):
+            await steering.carry_out(Wish(action), 10 * SECOND)
+    assert done == []
+    progress = steering.progress(10 * SECOND)
+    assert (progress.left_s, progress.rate_per_s) == (0.0, 0.0)
+
+
+async def test_a_run_in_its_drain_refuses_changes_over_http() -> None:
+    follower = Follower()
+    answers: list[int] = []
+
+    async def drive() -> None:
+        await follower.until(lambda totals: totals.run.count("sessions", "started") > 0)
+        [note] = [note for note in follower.notes if note.startswith("management: ")]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            run = note.removeprefix("management: ")
+            await follower.until(lambda totals: totals.phase == "drain")
+            answers.extend(
+                [(await client.post(f"{run}/{what}")).status_code for what in ("pause", "next-stage", "stop")]
+            )
+
+    handle = charging(sandbox_core())
+
+    def no_release(request: Any) -> None:
+        if not request.path.endswith(b"/release"):
+            handle(request)
+
+    profile = steady(timeouts={"drain": "2s"}, thresholds=["requests < 20 abort"])
+    async with peer(no_release) as server, anyio.create_task_group() as tasks:
+        tasks.start_soon(drive)
+        await conducted(profile, targets=[url(server)], observer=follower, management_port=0)
+    assert answers == [409, 409, 409]

@@ -16,8 +16,9 @@ import pytest
 
 from simulator import run
 from simulator.http2 import without_credentials
-from simulator.run.folder import Lines, run_folder
-from simulator.run.options import RunError, RunOptions
+from simulator.run.events import MOST_EVENTS, RunEvents
+from simulator.run.folder import Lines, RunFolder, run_folder
+from simulator.run.options import RunError, RunOptions, Silence
 from simulator.run.secrets import command_without_secrets
 from tests.run.rig import brief, conducted, sandbox_process
 
@@ -166,6 +167,21 @@ def test_a_command_line_keeps_what_is_no_secret() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("before", ["--set", "--set="])
+@pytest.mark.parametrize("key", ["x-api-key", '"x-auth-token"', "cookie"])
+def test_a_secret_inside_of_a_mapping_is_left_out_of_the_command_line(before: str, key: str) -> None:
+    value = f"headers={{extra: {{x-lab: a, {key}: {SECRET}}}}}"
+    typed = ["smfleet", "run", *(["--set", value] if before == "--set" else [before + value])]
+    shown = command_without_secrets(typed)
+    assert SECRET not in " ".join(shown)
+    assert shown[-1].endswith("headers=(removed)")
+
+
+def test_a_mapping_without_secrets_stays_in_the_command_line() -> None:
+    typed = ["run", "--set", "load={stages: [{rate: 10/s, for: 3s}]}", "--set", "authentication.kind=none"]
+    assert command_without_secrets(typed) == typed
+
+
 def test_bodies_and_headers_are_shown_without_credentials() -> None:
     text = f'{{"access_token":"{SECRET}","detail":"Bearer {SECRET} of eyJhbGciOiJFUzI1NiJ9.e30.c2ln at {SECRET}", "cause":"NO"}}'
     shown = without_credentials(text, [SECRET])
@@ -201,3 +217,22 @@ def test_a_line_of_which_a_part_was_written_is_the_last_one(tmp_path: Path) -> N
         lines.write({"at_s": 2})
     assert told == [f"events cannot be written to {tmp_path}: No space left on device"]
     assert (lines.lost, lines.count) == (True, 1)
+
+
+def test_the_last_event_that_is_kept_says_that_it_is_the_last(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, kept=True)
+    events = RunEvents(folder, Silence())
+    for number in range(MOST_EVENTS + 10):
+        events.tell("control", f"rate {number}%", at_s=number)
+    folder.close()
+    assert rows(tmp_path / "events.ndjson") == events.kept
+    assert [event["text"] for event in events.kept[-2:]] == [
+        "rate 998%",
+        "1,000 events: what follows is not written down any more",
+    ]
+
+
+def test_a_folder_without_room_for_the_manifest_is_named(tmp_path: Path) -> None:
+    (tmp_path / ".manifest.json").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=f"manifest.json cannot be written to {tmp_path}: No space left on device"):
+        RunFolder(tmp_path, kept=True).write_manifest({})

@@ -329,8 +329,18 @@ async def test_the_next_call_goes_on_behind_a_line_that_was_cut_off(tmp_path: Pa
         options = ReleaseOptions(folder=folder, targets=[url(server)], rate=1000)
         first = await release_orphans(options, lambda text: None)
         second = await release_orphans(options, lambda text: None)
-    assert [first.released + first.unknown, second.released + second.unknown] == [1, 0]
-    assert [row["ref"] for row in rows(folder / "released.ndjson")] == ["b", "a"]
+    assert [first.unknown, second.unknown] == [1, 1]
+    assert [row["ref"] for row in rows(folder / "released.ndjson")] == ["b", "a", "a"]
+
+
+async def test_what_another_chf_did_not_know_is_released_at_the_right_one(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, orjson.dumps(LINE) + b"\n")
+    handle = charging(sandbox_core())
+    async with peer(lambda request: request.respond(404, [], b"")) as wrong, peer(handle) as right:
+        for server, expected in ((wrong, 1), (right, 1)):
+            options = ReleaseOptions(folder=folder, targets=[url(server)], rate=1000)
+            done = await release_orphans(options, lambda text: None)
+            assert done.released + done.unknown == expected
 
 
 async def test_a_run_without_targets_needs_one(tmp_path: Path) -> None:
