@@ -182,6 +182,17 @@ def test_a_mapping_without_secrets_stays_in_the_command_line() -> None:
     assert command_without_secrets(typed) == typed
 
 
+def test_where_a_secret_is_may_be_written_down_and_what_it_is_may_not() -> None:
+    typed = [
+        "--set=authentication.client_secret.env=NAME", "authentication.token.file=/run/token", f"--api-token={SECRET}",
+        "--api-token", SECRET, f"--set=headers.extra.x-api-key={SECRET}", f"http://me:{SECRET}@chf/ledger",
+    ]  # fmt: skip
+    assert command_without_secrets(typed) == [
+        "--set=authentication.client_secret.env=NAME", "authentication.token.file=/run/token", "--api-token=(removed)",
+        "--api-token", "(removed)", "--set=headers.extra.x-api-key=(removed)", "http://chf/ledger",
+    ]  # fmt: skip
+
+
 def test_bodies_and_headers_are_shown_without_credentials() -> None:
     text = f'{{"access_token":"{SECRET}","detail":"Bearer {SECRET} of eyJhbGciOiJFUzI1NiJ9.e30.c2ln at {SECRET}", "cause":"NO"}}'
     shown = without_credentials(text, [SECRET])

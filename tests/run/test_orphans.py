@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -220,6 +222,63 @@ def test_a_folder_whose_run_goes_on_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=rf"its run is still going \(process {os.getpid()}\); --force"):
         PastRun(tmp_path)
     assert list(PastRun(tmp_path, force=True).orphans()) == []
+
+
+def test_a_driver_that_was_killed_and_not_yet_buried_is_not_going_on(tmp_path: Path) -> None:
+    driver = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        os.waitid(os.P_PID, driver.pid, os.WEXITED | os.WNOWAIT)  # it is over, and left as it is
+        manifest = {
+            "format": 1, "profile": brief().model_dump(mode="json"), "seed": 1, "workers": 1, "epoch": 0, "targets": [],
+            "sandbox": False, "driver_pid": driver.pid,
+        }  # fmt: skip
+        (tmp_path / "manifest.json").write_bytes(orjson.dumps(manifest))
+        assert list(PastRun(tmp_path).orphans()) == []
+    finally:
+        driver.wait(10)
+
+
+def test_what_is_open_is_what_was_entered_last_less_what_is_known_to_be_over(tmp_path: Path) -> None:
+    manifest = {
+        "format": 1, "profile": brief().model_dump(mode="json"), "seed": 1, "workers": 1, "epoch": 0, "targets": [],
+        "sandbox": False, "driver_pid": 0,
+    }  # fmt: skip
+
+    def write(name: str, *found: dict[str, Any]) -> None:
+        (tmp_path / name).write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in found))
+
+    line = {"usage": "call", "subscriber": 0, "slot": 0, "chf": 1, "started": 0}
+    write("manifest.json", manifest)
+    write(
+        "journal-0.ndjson",
+        *(line | {"number": number, "ref": f"r{number}"} for number in range(6)),
+        line | {"number": 5, "ref": "r5", "chf": 2, "origin": "http://moved"},
+    )
+    record = {"operation": "SCUR", "end": "completed"}
+    write(
+        "records-0.ndjson",
+        record | {"number": 0, "ref": "r0", "released": True},
+        record | {"number": 1, "ref": "r1", "released": False, "end": "failed"},
+        record | {"number": 7, "ref": None, "released": False, "end": "failed"},
+    )
+    write(
+        "released.ndjson",
+        *({"ref": f"r{n}", "outcome": each} for n, each in ((2, "released"), (3, "unknown"), (4, "failed"))),
+    )
+    write(
+        "intervals.ndjson",
+        *(
+            {"worker": 0, **Snapshot(number=number, counters={"sessions|started|call": count}).to_wire()}
+            for number, count in ((1, 6), (2, 3))
+        ),
+    )
+    past = PastRun(tmp_path, force=True)
+    assert sorted((each.reference, each.chf, each.origin) for each in past.orphans()) == [
+        ("r1", 1, ""), ("r4", 1, ""), ("r5", 2, "http://moved"),
+    ]  # fmt: skip
+    assert past.unnamed() == 1 + (9 - 7) + 3, "without a reference; in no file; as many again as in the last interval"
+    (tmp_path / "summary.json").write_text("{}")
+    assert PastRun(tmp_path).unnamed() == 1, "a run that ended in order has told all"
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,22 @@ def test_shares_have_bounds_too(slo: str, failed: int, expected: Verdict) -> Non
     assert verdict(slo, steady(fast=50 - failed, failed=failed)) is expected
 
 
+def test_what_the_chf_denies_is_success_as_in_any_run() -> None:
+    evidence = steady()
+    for each in evidence.runs[0]:
+        each.counters = {"requests|event|message|ok": 30, "requests|event|message|denied": 20}
+    assert verdict("success >= 99%", evidence) is Verdict.HELD
+    assert verdict("denied < 10%", evidence) is Verdict.FAILED
+    assert verdict("failed < 1%", evidence) is Verdict.HELD
+
+
+def test_a_request_at_the_limit_itself_is_slower_for_less_than_and_not_for_at_most() -> None:
+    """Two hundred milliseconds is what the slow ones take; a bucket further on they are fast enough."""
+    evidence = steady(fast=0, slow=50)
+    assert verdict("response.p90 < 200ms", evidence) is Verdict.FAILED
+    assert verdict("response.p90 < 203ms", evidence) is Verdict.HELD
+
+
 def test_success_is_written_as_success() -> None:
     judged = judge(parse_threshold("success >= 90%"), steady(fast=48, failed=2), FINE, 0.95)
     assert judged.value.startswith("96 % (95.")
