@@ -18,6 +18,8 @@ from simulator.config.quantities import DURATION, Count, Duration, Number, Rate,
 from simulator.config.stages import MOST_STEPS, Constant, Pause, Stage, Stages, curves, known_kinds, too_many_steps
 
 MOST_STREAMS = 100
+MOST_PER_S = 10_000_000
+"""No fleet offers that; an engine that has to count what it cannot start would do nothing else."""
 DEFAULT_S = 30.0
 MANY_STEPS = f"has more than {MOST_STEPS:,} steps"
 CLOSED = {"devices", "think_time", "equilibrium"}
@@ -146,6 +148,9 @@ class Load(Model):
         if self.mode == "open" and not self.most_per_s and not self.start_open:
             name = "streams" if self.streams else "stages" if self.stages else "rate"
             wrong.append(((name,), "expected a rate of more than 0, or sessions that are open at the start"))
+        if self.mode == "open" and self.most_per_s > MOST_PER_S:
+            name = "streams" if self.streams else "stages" if self.stages else "rate"
+            wrong.append(((name,), f"expected at most {MOST_PER_S:,} a second, got {self.most_per_s:,.0f}"))
         if self.start_open > self.max_in_flight:
             wrong.append((("start_open",), f"more than max_in_flight, {self.max_in_flight}"))
         if self.warmup >= self.duration:

@@ -63,7 +63,7 @@ def _curve(steps: list[Json]) -> Table:
 
 def _how(state: Json) -> Text:
     """What the confidence rests on."""
-    held = [step for step in state["steps"] if step["verdict"] == "held"]
+    held = [step for step in state["steps"] if step["verdict"] == "held"] or state["steps"]
     counted = [slo for slo in held[-1].get("slos", ()) if "requests" in slo] if held else []
     if not counted:
         return Text("no objective has confidence bounds: what was counted was compared as it is", "dim")

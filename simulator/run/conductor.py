@@ -447,7 +447,7 @@ class Conductor:
 
     async def _obey_signals(self) -> None:
         """The first Ctrl-C drains, the second stops at once; the audit that follows is made in any case."""
-        with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with anyio.open_signal_receiver(*_ends()) as signals:
             async for _ in signals:
                 if not self._started:
                     self._interrupted = True
@@ -476,6 +476,14 @@ class Conductor:
         except (AuditError, sqlite3.Error) as error:
             self._failures.append(f"the books cannot be audited: {error}")
             return None
+
+
+def _ends() -> list[signal.Signals]:
+    """What asks a run to end; a terminal that is closed too, unless that is to be survived (nohup)."""
+    ends = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+    return ends
 
 
 def _disk_problem(error: Exception) -> RunError | None:

@@ -98,6 +98,8 @@ class Steering:
             case _:
                 factor = self._factor(wish)
                 command, text = Control(at=at, action="rate", value=factor), f"rate {factor:.0%} of the profile's"
+                if timeline.devices:  # a closed loop has no rate, and no subscribers for more devices
+                    text = f"devices {factor:.0%} of the profile's, up to its highest number"
         timeline.control(command.at, command.action, command.value)
         await self._send(command)
         return f"{text} ({wish.by})"

@@ -170,6 +170,8 @@ def test_a_file_named_on_the_command_line_is_where_the_command_runs(here: Path) 
         ("  rate: 1/s\n  streams: [{usage: call, rate: 5/s}]\n", "x.yaml:7: load.rate: does not go with streams"),
         ("  mode: closed\n  streams: [{usage: call, rate: 5/s}]\n", "x.yaml:8: load.streams: belongs to the open mode"),
         ("  stages: [{replay: no.csv}]\n", "x.yaml:7: load.stages.0.replay: no file no.csv"),
+        ("  rate: 11M/s\n", "x.yaml:7: load.rate: expected at most 10,000,000 a second, got 11,000,000"),
+        ("  stages: [{burst: 99999999999, for: 1s}]\n", "x.yaml:7: load.stages: expected at most 10,000,000 a second"),
         ("  stages: [{replay: [2, 1]}]\n", "x.yaml:7: load.stages.0.replay.1: expected no moment before 2 s, got 1 s"),
         ("  mode: closed\n  devices: 5\n  equilibrium: true\npace: flat-out\n", "x.yaml:10: pace: flat-out has no equilibrium"),
     ],

@@ -45,6 +45,12 @@ def page(state: dict[str, Any], width: int = 80) -> str:
     return out.getvalue()
 
 
+def test_what_a_failed_search_rests_on_is_said_too() -> None:
+    text = page({"steps": [step(1, 10, "failed")], "result": {"exit_code": 1, "confirmed": False, "sentence": "no"}})
+    assert "What step 1 rests on: 90,000 requests" in text
+    assert "no objective has confidence bounds" not in text
+
+
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_answer_comes_first_then_the_curve_by_rate_and_nothing_is_cut_off(width: int) -> None:
     text = page(STATE, width)

@@ -195,6 +195,16 @@ async def test_commands_reach_all_engines_before_they_take_effect() -> None:
         await steering.carry_out(Wish(Action.PAUSE), 500 * SECOND)
 
 
+async def test_a_factor_in_a_closed_loop_is_one_of_its_devices() -> None:
+    async def send(command: Any) -> None:
+        pass
+
+    closed = traffic({"mode": "closed", "devices": 5, "duration": "60s"}, usages={"message": USAGES["message"]})
+    steering = Steering(Timeline(closed.load.timeline, 0), send=send, stop=lambda: None, record=lambda text: None)
+    done = await steering.carry_out(Wish(Action.RATE, 3.0, by="API"), SECOND)
+    assert done == "devices 300% of the profile's, up to its highest number (API)"
+
+
 async def test_a_load_that_was_ended_cannot_be_changed() -> None:
     """By Ctrl-C for example, or a threshold that aborts: while it drains, nobody is told that it is paused."""
     done: list[str] = []

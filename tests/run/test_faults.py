@@ -362,6 +362,37 @@ async def test_an_engine_that_hangs_is_given_up_and_its_books_are_not_called_who
     assert not units(result, "double_charged")
 
 
+async def test_a_terminal_that_is_closed_ends_the_run_as_ctrl_c_does() -> None:
+    follower = Follower()
+
+    async def hang_up() -> None:
+        await follower.until(lambda totals: totals.run.count("requests", "update") > 20)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hang_up)
+        result = await conducted(steady(timeouts={"drain": "5s"}), observer=follower, handle_signals=True)
+    assert (result.verdict, result.summary["sessions"]["open_at_end"]) == ("interrupted", 0)
+
+
+async def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    """As under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        follower = Follower()
+
+        async def hang_up() -> None:
+            await follower.begun.wait()
+            os.kill(os.getpid(), signal.SIGHUP)
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(hang_up)
+            result = await conducted(brief(), observer=follower, handle_signals=True)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert result.verdict != "interrupted"
+
+
 async def test_ctrl_c_while_the_books_are_joined_does_not_cost_the_summary(monkeypatch: pytest.MonkeyPatch) -> None:
     real = books.read_ledger
 
