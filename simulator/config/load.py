@@ -94,7 +94,7 @@ class Load(Model):
     )
     """Seconds of wall time after which no session starts any more: 30 s, or as long as the stages are, which it can cut short."""
     warmup: Duration = 0.0
-    """Seconds at the beginning that are a phase of their own; rates leave them out, percentiles and counts do not yet."""
+    """Seconds at the beginning that are a phase of their own: rates and latencies leave it out, counts do not."""
     cooldown: Duration = 0.0
     """Seconds at the end of the load that are a phase of their own."""
     sessions: SomeCount | None = None
