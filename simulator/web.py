@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -55,6 +57,7 @@ async def error_response(_request: Request, error: Exception) -> Response:
 async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     """Serve an application for the length of the block; gives its address. Raises OSError where it cannot listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     listener = socket.create_server((host, port), family=family, backlog=128)
     server = _Uvicorn(
         uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=_CLOSING_S)
@@ -66,6 +69,13 @@ async def serving(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
                 yield f"http://{authority(host, listener.getsockname()[1])}"
             finally:
                 server.should_exit = True
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line of the server's log is worth one: neither what is no HTTP nor a request that nobody finished is."""
+    error = record.exc_info[1] if record.exc_info else None
+    is_old = isinstance(error, asyncio.CancelledError) or "graceful shutdown exceeded" in record.getMessage()
+    return record.levelno >= logging.ERROR and not is_old
 
 
 def authority(host: str, port: int) -> str:

@@ -131,6 +131,8 @@ def run_command(
                 console.print(f"records: {result.folder}", highlight=False, soft_wrap=True)
     else:
         print(f"smfleet: {result.line}", file=sys.stderr)
+    if result.unwritten:
+        print(f"smfleet: {result.unwritten}", file=sys.stderr)
     if junit_file is not None:
         _write("--junit", junit_file, junit(result.summary))
     if summary_json is not None:

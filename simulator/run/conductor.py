@@ -146,17 +146,20 @@ class Conductor:
             lost_workers=tuple(engine.worker for engine in self._engines if engine.given_up),
         )
         summary = build_summary(self._totals, facts, audit, self._thresholds, self._watch.lines())
-        if problem := self._folder.write_summary(summary):
-            self._options.observer.note(problem)
-        elif self._folder.kept:
-            await anyio.to_thread.run_sync(self._write_reports)
-        return Result(summary=summary, folder=self._folder.path if self._folder.kept else None)
+        unwritten = self._folder.write_summary(summary)
+        if not unwritten and self._folder.kept:
+            unwritten = await anyio.to_thread.run_sync(self._write_reports)
+        return Result(summary=summary, folder=self._folder.path if self._folder.kept else None, unwritten=unwritten)
 
-    def _write_reports(self) -> None:
+    def _write_reports(self) -> str:
+        """Return why they cannot be written, "" if they can."""
         try:
             write_reports(self._folder.path)
-        except (RunFolderError, OSError) as error:
-            self._options.observer.note(f"the reports cannot be written to {self._folder.path}: {error}")
+        except RunFolderError as error:
+            return f"the reports cannot be written: {error}"
+        except OSError as error:
+            return f"the reports cannot be written to {self._folder.path}: {error.strerror}"
+        return ""
 
     # -- before -------------------------------------------------------------------------------------------------------
 

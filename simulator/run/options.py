@@ -109,11 +109,12 @@ class RunOptions:
 class Result:
     """What a run found. `summary` is the summary JSON as a dictionary, the rest are its usual questions.
 
-    `folder` is where the records are, None where none were kept.
+    `folder` is where the records are, None where none were kept; `unwritten` is why its reports are not there, "" if they are.
     """
 
     summary: dict[str, Any]
     folder: Path | None = None
+    unwritten: str = ""
 
     @property
     def verdict(self) -> str:

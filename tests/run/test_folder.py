@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 import pytest
 
@@ -20,7 +21,7 @@ from simulator.run.events import MOST_EVENTS, RunEvents
 from simulator.run.folder import Lines, RunFolder, run_folder
 from simulator.run.options import RunError, RunOptions, Silence
 from simulator.run.secrets import command_without_secrets
-from tests.run.rig import brief, conducted, sandbox_process
+from tests.run.rig import Follower, brief, conducted, sandbox_process
 
 ROOT = Path(__file__).parents[2]
 SECRET = "s3cr3t-Pa55phrase"
@@ -247,3 +248,19 @@ def test_a_folder_without_room_for_the_manifest_is_named(tmp_path: Path) -> None
     (tmp_path / ".manifest.json").symlink_to("/dev/full")
     with pytest.raises(RunError, match=f"manifest.json cannot be written to {tmp_path}: No space left on device"):
         RunFolder(tmp_path, kept=True).write_manifest({})
+
+
+@pytest.mark.anyio
+async def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """By a full disk for example, which here is the device of that name. The run and its summary count all the same."""
+    follower, out = Follower(), tmp_path / "out"
+
+    async def fill() -> None:
+        await follower.begun.wait()
+        (out / "report.html").symlink_to("/dev/full")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(fill)
+        result = await conducted(brief(), out=out, observer=follower)
+    assert result.unwritten == f"the reports cannot be written to {out}: No space left on device"
+    assert (out / "summary.json").exists()
