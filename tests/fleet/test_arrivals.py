@@ -128,6 +128,12 @@ def test_nothing_arrives_at_the_end_or_after_it(rate: float) -> None:
     assert all(moment < 5 / rate * NS_PER_S for moment in arrivals(load))
 
 
+def test_a_rate_that_is_no_binary_fraction_has_no_arrival_too_many() -> None:
+    """1.1 x 10 is a little more than 11 in floating point."""
+    assert len(constant({"rate": "1.1/s", "for": "10s"})) == 10
+    assert constant({"rate": "1.1/s", "for": "10s"}, {"rate": "1/s", "for": "2s"})[-2:] == [10_000, 11_000]
+
+
 def test_a_duration_cuts_the_stages_short() -> None:
     assert constant({"rate": "2/s", "for": "1s"}, {"rate": "4/s", "for": "1h"}, duration="1600ms") == [
         500, 1000, 1250, 1500,

@@ -162,6 +162,29 @@ async def test_a_release_that_fails_is_tried_again_by_the_next_call(tmp_path: Pa
     assert (third.released, third.unknown, third.failed) == (0, 0, 0)
 
 
+async def test_a_release_without_an_answer_may_have_been_made_and_is_not_repeated(tmp_path: Path) -> None:
+    handle = charging(sandbox_core())
+    releases: list[bytes] = []
+
+    def watch(request: Any) -> None:
+        if request.path.endswith(b"/release"):
+            releases.append(request.path)
+        else:
+            handle(request)
+
+    out = tmp_path / "out"
+    async with peer(watch) as server:
+        profile = steady(
+            load={"rate": "20/s", "start_open": 10, "duration": "500ms"},
+            timeouts={"request": "300ms", "drain": "500ms"},
+        )
+        await conducted(profile, targets=[url(server)], out=out)
+        releases.clear()
+        done = await release_orphans(ReleaseOptions(folder=out, targets=[url(server)], rate=1000), lambda text: None)
+    assert done.failed == len(releases) == len(set(releases)) > 0
+    assert done.first_problem.startswith("TIMEOUT")
+
+
 async def test_releases_carry_the_token_of_the_profile(tmp_path: Path) -> None:
     handle = charging(sandbox_core())
     tokens: list[bytes | None] = []
