@@ -131,6 +131,14 @@ def test_in_a_pause_no_device_begins_anything_and_then_they_go_on_as_far_apart()
     assert len(set(seconds)) == len(seconds)
 
 
+def test_who_was_held_back_by_the_last_pause_does_not_keep_the_fleet_from_its_end() -> None:
+    usages = {"call": CALL | {"length": "1s"}}
+    running = world({"devices": 5, "for": "3s"}, {"pause": "10s"}, usages=usages, think_time="500ms")
+    running.run_until(15)
+    assert running.fleets[0].finished
+    assert max((each.at - START) / SECOND for each in running.sent("create")) < 3
+
+
 def test_the_command_to_pause_holds_the_devices_until_it_is_resumed() -> None:
     usages = {"call": CALL | {"length": "1s"}}
     running = world({"ramp_to": 5, "for": "1s"}, {"devices": 5, "for": "9s"}, usages=usages, think_time="500ms")

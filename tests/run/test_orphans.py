@@ -185,6 +185,33 @@ async def test_a_release_without_an_answer_may_have_been_made_and_is_not_repeate
     assert done.first_problem.startswith("TIMEOUT")
 
 
+async def test_each_release_goes_to_the_chf_that_has_the_session_and_no_faster_than_was_said(tmp_path: Path) -> None:
+    at: dict[str, list[str]] = {"first": [], "second": []}
+
+    def noting(name: str) -> Any:
+        def note(request: Any) -> None:
+            at[name].append(request.path.decode())
+            request.respond(204, [], b"")
+
+        return note
+
+    out = tmp_path / "out"
+    async with peer(charging(sandbox_core())) as server:
+        await conducted(steady(load={"rate": "20/s", "duration": "300ms"}), targets=[url(server)], out=out)
+    line = {"usage": "browsing", "subscriber": 0, "slot": 0, "started": 0}
+    rows_ = [line | {"number": number, "ref": f"r{number}", "chf": 1 + number % 2} for number in range(12)]
+    (out / "journal-0.ndjson").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in rows_))
+    async with peer(noting("first")) as first, peer(noting("second")) as second:
+        begun = time.monotonic()
+        options = ReleaseOptions(folder=out, targets=[url(first), url(second)], rate=20)
+        done = await release_orphans(options, lambda text: None)
+        passed = time.monotonic() - begun
+    assert done.released == 12
+    assert {path.split("/")[-2] for path in at["first"]} == {f"r{number}" for number in range(0, 12, 2)}
+    assert {path.split("/")[-2] for path in at["second"]} == {f"r{number}" for number in range(1, 12, 2)}
+    assert passed > 0.54, "eleven gaps of a twentieth of a second"
+
+
 async def test_releases_carry_the_token_of_the_profile(tmp_path: Path) -> None:
     handle = charging(sandbox_core())
     tokens: list[bytes | None] = []
