@@ -169,6 +169,12 @@ def test_devices_that_never_think_are_a_plateau_of_open_sessions_from_the_start(
     assert all(abs(ends[decade] - 150) < 4 * math.sqrt(150) for decade in range(5)), "nothing comes in waves"
 
 
+def test_of_a_bounded_number_of_sessions_no_more_are_found_open() -> None:
+    running = world({"devices": 50, "for": "5s"}, equilibrium=True, sessions=20)
+    running.run_until(5)
+    assert sorted(each.session[1] for each in running.sent("create")) == [*range(20)]
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_who_is_in_a_session_and_who_thinks_is_as_in_a_network_that_has_been_running(workers: int) -> None:
     """Half of the calls last 30 s, the others no time, and 60 s lie between two: 15 of 75 s are spent in calls."""

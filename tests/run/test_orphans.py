@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import signal
 import subprocess
@@ -187,19 +188,23 @@ async def test_a_release_without_an_answer_may_have_been_made_and_is_not_repeate
 
 async def test_each_release_goes_to_the_chf_that_has_the_session_and_no_faster_than_was_said(tmp_path: Path) -> None:
     at: dict[str, list[str]] = {"first": [], "second": []}
+    bodies: list[Any] = []
 
     def noting(name: str) -> Any:
         def note(request: Any) -> None:
             at[name].append(request.path.decode())
+            bodies.append(orjson.loads(gzip.decompress(request.body)))
+            assert request.header(b"content-encoding") == b"gzip"
             request.respond(204, [], b"")
 
         return note
 
     out = tmp_path / "out"
     async with peer(charging(sandbox_core())) as server:
-        await conducted(steady(load={"rate": "20/s", "duration": "300ms"}), targets=[url(server)], out=out)
+        await conducted(steady(load={"rate": "20/s", "duration": "300ms"}, gzip=True), targets=[url(server)], out=out)
     line = {"usage": "browsing", "subscriber": 0, "slot": 0, "started": 0}
     rows_ = [line | {"number": number, "ref": f"r{number}", "chf": 1 + number % 2} for number in range(12)]
+    rows_[4] |= {"path": "/elsewhere/v3/chargingdata/r4"}
     (out / "journal-0.ndjson").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in rows_))
     async with peer(noting("first")) as first, peer(noting("second")) as second:
         begun = time.monotonic()
@@ -209,6 +214,9 @@ async def test_each_release_goes_to_the_chf_that_has_the_session_and_no_faster_t
     assert done.released == 12
     assert {path.split("/")[-2] for path in at["first"]} == {f"r{number}" for number in range(0, 12, 2)}
     assert {path.split("/")[-2] for path in at["second"]} == {f"r{number}" for number in range(1, 12, 2)}
+    assert "/elsewhere/v3/chargingdata/r4/release" in at["first"]
+    assert len({path.split("/r")[0] for path in at["second"]}) == 1
+    assert len(bodies) == 12
     assert passed > 0.54, "eleven gaps of a twentieth of a second"
 
 
