@@ -43,6 +43,18 @@ def test_a_ramp_attaches_one_after_the_other_and_the_last_one_detaches_first() -
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("devices", "seconds"), [(7, 3.0), (40, 4.0), (13, 1.7), (100, 0.9), (1000, 33.3)])
+def test_on_a_ramp_no_device_comes_at_one_blow_with_others(devices: int, seconds: float) -> None:
+    load = Load.model_validate({"mode": "closed", "stages": [{"ramp_to": devices, "for": f"{seconds * 1000:.0f}ms"}]})
+    attachment = Attachment(Timeline(load.timeline, 0), load.most_devices)
+    jumped = []
+    while attachment.moment < NEVER:
+        jumped.append(attachment.jumped)
+        attachment.step()
+    assert len(jumped) == devices
+    assert not any(jumped)
+
+
 def test_a_step_attaches_and_detaches_at_one_blow() -> None:
     assert changes({"devices": 2, "for": "1s"}, {"devices": 3, "for": "1s"}, {"devices": 1, "for": "1s"}) == [
         (0.0, 0), (0.0, 1), (1.0, 2), (2.0, -3), (2.0, -2),

@@ -206,6 +206,13 @@ def test_phases_follow_the_time_of_the_curve() -> None:
     assert phases.until(Phase.COOLDOWN) == NEVER
 
 
+def test_without_a_cool_down_the_end_is_still_steady() -> None:
+    load = Load.model_validate({"rate": "1/s", "duration": "10s"})
+    phases = Phases(Timeline(load.timeline, START), load)
+    assert [phases.at(START + second * SECOND) for second in (0, 9, 10, 11)] == [Phase.STEADY] * 4
+    assert phases.until(Phase.STEADY) == NEVER
+
+
 # -- fleets -------------------------------------------------------------------------------------------------------------
 
 COMMANDS = [(2.5, "rate", 3.0), (4.0, "pause", None), (6.0, "resume", None), (7.25, "stage", None)]

@@ -94,6 +94,18 @@ def test_a_start_whose_device_is_busy_is_none() -> None:
     assert result["operations"]["create"]["mean"] == pytest.approx(0.5)
 
 
+def test_a_device_with_two_places_is_busy_less_often() -> None:
+    """The same with two places: a load of one Erlang on them, of which a fifth is turned away."""
+    usage = {
+        "service": "voice",
+        "length": "30s",
+        "sessions": 2,
+        "rating_groups": [{"rating_group": 100, "requested": "60s"}],
+    }
+    result = planned(calls({"rate": "1/s"}, usages={"call": usage}, subscribers={"count": 20}))
+    assert result["arrivals"]["busy_share"] == pytest.approx(0.2)
+
+
 def test_what_erlang_s_formula_gives() -> None:
     assert erlang_b(0, 1) == 0
     assert erlang_b(1, 1) == pytest.approx(0.5)
