@@ -129,9 +129,9 @@ def test_nothing_arrives_at_the_end_or_after_it(rate: float) -> None:
 
 
 def test_a_rate_that_is_no_binary_fraction_has_no_arrival_too_many() -> None:
-    """1.1 x 10 is a little more than 11 in floating point."""
-    assert len(constant({"rate": "1.1/s", "for": "10s"})) == 10
-    assert constant({"rate": "1.1/s", "for": "10s"}, {"rate": "1/s", "for": "2s"})[-2:] == [10_000, 11_000]
+    """2.2 x 25 is a little more than 55 in floating point; the 55th is at the end, and left out."""
+    assert len(constant({"rate": "2.2/s", "for": "25s"})) == 54
+    assert constant({"rate": "2.2/s", "for": "25s"}, {"rate": "1/s", "for": "2s"})[-2:] == [25_000, 26_000]
 
 
 def test_a_duration_cuts_the_stages_short() -> None:
