@@ -128,6 +128,12 @@ def test_nothing_arrives_at_the_end_or_after_it(rate: float) -> None:
     assert all(moment < 5 / rate * NS_PER_S for moment in arrivals(load))
 
 
+def test_a_rate_that_is_no_binary_fraction_has_no_arrival_too_many() -> None:
+    """2.2 x 25 is a little more than 55 in floating point; the 55th is at the end, and left out."""
+    assert len(constant({"rate": "2.2/s", "for": "25s"})) == 54
+    assert constant({"rate": "2.2/s", "for": "25s"}, {"rate": "1/s", "for": "2s"})[-2:] == [25_000, 26_000]
+
+
 def test_a_duration_cuts_the_stages_short() -> None:
     assert constant({"rate": "2/s", "for": "1s"}, {"rate": "4/s", "for": "1h"}, duration="1600ms") == [
         500, 1000, 1250, 1500,

@@ -45,6 +45,18 @@ def test_a_ramp_attaches_one_after_the_other_and_the_last_one_detaches_first() -
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(("devices", "seconds"), [(7, 3.0), (40, 4.0), (13, 1.7), (100, 0.9), (1000, 33.3)])
+def test_on_a_ramp_no_device_comes_at_one_blow_with_others(devices: int, seconds: float) -> None:
+    load = Load.model_validate({"mode": "closed", "stages": [{"ramp_to": devices, "for": f"{seconds * 1000:.0f}ms"}]})
+    attachment = Attachment(Timeline(load.timeline, 0), load.most_devices)
+    jumped = []
+    while attachment.moment < NEVER:
+        jumped.append(attachment.jumped)
+        attachment.step()
+    assert len(jumped) == devices
+    assert not any(jumped)
+
+
 def test_a_step_attaches_and_detaches_at_one_blow() -> None:
     assert changes({"devices": 2, "for": "1s"}, {"devices": 3, "for": "1s"}, {"devices": 1, "for": "1s"}) == [
         (0.0, 0), (0.0, 1), (1.0, 2), (2.0, -3), (2.0, -2),
@@ -163,6 +175,14 @@ def test_in_a_pause_no_device_begins_anything_and_then_they_go_on_as_far_apart()
     assert len(set(seconds)) == len(seconds)
 
 
+def test_who_was_held_back_by_the_last_pause_does_not_keep_the_fleet_from_its_end() -> None:
+    usages = {"call": CALL | {"length": "1s"}}
+    running = world({"devices": 5, "for": "3s"}, {"pause": "10s"}, usages=usages, think_time="500ms")
+    running.run_until(15)
+    assert running.fleets[0].finished
+    assert max((each.at - START) / SECOND for each in running.sent("create")) < 3
+
+
 def test_the_command_to_pause_holds_the_devices_until_it_is_resumed() -> None:
     usages = {"call": CALL | {"length": "1s"}}
     running = world({"ramp_to": 5, "for": "1s"}, {"devices": 5, "for": "9s"}, usages=usages, think_time="500ms")
@@ -191,6 +211,12 @@ def test_devices_that_never_think_are_a_plateau_of_open_sessions_from_the_start(
     assert min(found) >= 295, "but for those whose first answer is awaited"
     ends = Counter(int((each.at - START) / SECOND) // 10 for each in running.sent("release"))
     assert all(abs(ends[decade] - 150) < 4 * math.sqrt(150) for decade in range(5)), "nothing comes in waves"
+
+
+def test_of_a_bounded_number_of_sessions_no_more_are_found_open() -> None:
+    running = world({"devices": 50, "for": "5s"}, equilibrium=True, sessions=20)
+    running.run_until(5)
+    assert sorted(each.session[1] for each in running.sent("create")) == [*range(20)]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

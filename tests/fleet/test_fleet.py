@@ -146,7 +146,7 @@ def test_a_device_whose_start_was_dropped_comes_again() -> None:
     dropped = world.count("arrivals|dropped|late")
     world.run_until(19)
     assert dropped == 10
-    assert {message.session[1] % 10 for message in world.sent("create") if message.at > world.now - 10 * SECOND} == {
+    assert {message.session[1] % 10 for message in world.sent("create") if message.at > START + 7 * SECOND} == {
         *range(10)
     }
 

@@ -47,6 +47,7 @@ def test_a_session_whose_release_failed_is_entered_when_it_ends() -> None:
     weather = lambda message: "500" if message.operation == "release" else ""  # noqa: E731
     world = World(profile, weather=weather, witnesses=Witnesses(journal=journal)).run()
     journal.flush()
+    journal.flush()
     assert world.chf is not None
     assert len({row["ref"] for row in rows}) == len(rows) == len(list(world.chf.sessions)) > 20
     assert not any(record["released"] for record in world.records)
@@ -58,3 +59,22 @@ def test_records_tell_which_sessions_the_chf_has_let_go() -> None:
     assert world.records
     assert all(record["released"] for record in world.records)
     assert all(isinstance(record["number"], int) for record in world.records)
+
+
+def test_a_line_has_the_place_among_the_sessions_of_its_usage_and_the_origin_of_a_moved_one() -> None:
+    rows: list[dict[str, Any]] = []
+    journal = Journal(lambda lines: rows.extend(map(orjson.loads, lines.splitlines())))
+    usages = {name: CALL | {"length": "1h", "sessions": 2} for name in ("first", "second")}
+    profile = traffic({"rate": "20/s", "duration": "20s"}, usages=usages, subscribers={"count": 3})
+    world = World(profile, witnesses=Witnesses(journal=journal))
+    world.run_until(5)
+    journal.flush()
+    assert sorted((row["subscriber"], row["usage"], row["slot"]) for row in rows) == [
+        (subscriber, usage, slot) for subscriber in range(3) for usage in usages for slot in (0, 1)
+    ]
+    for rebased in (False, True):
+        live = next(iter(world.fleets[0]._open.values()))
+        live.session.origin, live.rebased = b"http://moved:80", rebased  # type: ignore[union-attr]
+        journal.enter(live)
+        journal.flush()
+    assert [row.get("origin") for row in rows[-2:]] == ["http://moved:80", None]

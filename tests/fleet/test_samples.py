@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import orjson
+import pytest
 
 from simulator.fleet.samples import DRAWN, FIRST, MOST_CAUSES, FailureSamples
 from simulator.fleet.shown import MOST_BODY
@@ -97,3 +99,18 @@ def test_the_same_seed_draws_the_same_samples() -> None:
         return told[FIRST:]
 
     assert drawn(b"1") == drawn(b"1") != drawn(b"2")
+
+
+def test_late_failures_are_as_likely_to_be_drawn_as_early_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of four that follow the first ones, over and over: each of the four is drawn in three of four cases."""
+    monkeypatch.setattr(FailureSamples, "_sample", lambda self, *given: {"at_s": given[-1]})
+    counts = Counter[float]()
+    for seed in range(600):
+        told: list[dict[str, Any]] = []
+        samples = FailureSamples(START, seed.to_bytes(2), told.append)
+        for now in range(FIRST + DRAWN + 1):
+            samples.take(None, None, None, None, "HTTP_500", now)  # type: ignore[arg-type]
+        samples.finish()
+        counts.update(each["at_s"] for each in told[FIRST:])
+    assert counts.total() == 600 * DRAWN
+    assert all(abs(counts[now] - 450) < 4 * (600 * 0.75 * 0.25) ** 0.5 for now in range(FIRST, FIRST + DRAWN + 1))

@@ -206,6 +206,13 @@ def test_phases_follow_the_time_of_the_curve() -> None:
     assert phases.until(Phase.COOLDOWN) == NEVER
 
 
+def test_without_a_cool_down_the_end_is_still_steady() -> None:
+    load = Load.model_validate({"rate": "1/s", "duration": "10s"})
+    phases = Phases(Timeline(load.timeline, START), load)
+    assert [phases.at(START + second * SECOND) for second in (0, 9, 10, 11)] == [Phase.STEADY] * 4
+    assert phases.until(Phase.STEADY) == NEVER
+
+
 # -- fleets -------------------------------------------------------------------------------------------------------------
 
 COMMANDS = [(2.5, "rate", 3.0), (4.0, "pause", None), (6.0, "resume", None), (7.25, "stage", None)]
@@ -249,6 +256,17 @@ def test_exactly_these_sessions_begin() -> None:
     assert [(each.at - START) / SECOND for each in world.sent("create")] == [0.5, 1.0] + [
         1.3125 + 0.125 * each for each in range(14)
     ]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_commands_cost_no_session_where_their_number_is_bounded(workers: int) -> None:
+    world = World(traffic({"rate": "20/s", "sessions": 40}), workers=workers)
+    for second in (0.5, 1.0, 1.5):
+        world.run_until(second)
+        for fleet in world.fleets:
+            fleet.control(START + int((second + 0.05) * SECOND), "rate", 2 * second, world.now)
+    world.run_until(15)
+    assert len(world.sent("create")) == 40
 
 
 def test_commands_that_come_late_lose_no_arrival_and_repeat_none() -> None:
@@ -317,6 +335,15 @@ def test_streams_of_one_rate_are_drawn_by_themselves() -> None:
     calls, downloads = ({start.moment for start in starts if start.usage == usage} for usage in (0, 1))
     assert len(calls) > 100 < len(downloads)
     assert not calls & downloads
+
+
+def test_streams_that_begin_something_at_once_do_so_in_their_order_and_at_different_subscribers() -> None:
+    streams = [{"usage": usage, "rate": "10/s", "spacing": "constant"} for usage in ("call", "download")]
+    profile = traffic({"streams": streams, "duration": "10s"}, usages={"call": CALL, "download": DOWNLOAD})
+    starts = list(Population(profile, 1).arrivals())
+    assert [start.usage for start in starts] == [0, 1] * 99
+    assert all(call.moment == other.moment for call, other in zip(starts[::2], starts[1::2], strict=True))
+    assert len({start.subscriber for start in starts}) == len(starts)
 
 
 def test_where_any_stream_changes_another_stage_begins() -> None:

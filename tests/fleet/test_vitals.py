@@ -22,6 +22,16 @@ def test_collections_are_timed_one_by_one_and_together() -> None:
     assert pauses.take() == (0, 0)
 
 
+def test_the_longest_pause_is_kept_though_shorter_ones_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = GarbagePauses()
+    pauses.close()
+    moments = iter([0, 9_000_000, 20_000_000, 21_000_000])
+    monkeypatch.setattr(time, "perf_counter_ns", lambda: next(moments))
+    for phase in ("start", "stop", "start", "stop"):
+        pauses._on_collection(phase, {})
+    assert pauses.take() == (9_000, 10_000)
+
+
 @pytest.mark.anyio
 async def test_the_floor_of_timers_is_measured_before_the_start() -> None:
     until = time.monotonic_ns() + 150_000_000

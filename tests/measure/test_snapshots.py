@@ -202,3 +202,10 @@ def test_cpu_over_a_moment_says_nothing_about_an_engine() -> None:
     worker = totals.by_worker[0]
     assert worker.cpu.count == 1
     assert worker.cpu.max_us == pytest.approx(200_000, rel=0.01)
+
+
+def test_the_phase_is_that_of_the_worker_that_is_furthest() -> None:
+    totals = Totals()
+    totals.add(0, Snapshot(number=1, end_s=2.0, phase=Phase.STEADY))
+    totals.add(1, Snapshot(number=1, end_s=1.0, phase=Phase.WARMUP))
+    assert (totals.phase, totals.interval().phase) == (Phase.STEADY, Phase.STEADY)

@@ -143,3 +143,8 @@ def test_a_run_is_one_line_for_a_log() -> None:
     assert line.startswith("invalid demo: 2,570 requests/s")
     assert "NOT balanced, 0 of 3 thresholds, 1 warning (" in line
     assert "\n" not in line
+
+
+def test_a_threshold_that_could_not_be_judged_is_not_counted_as_held() -> None:
+    summary = build_summary(totals(), FACTS, audit(unverifiable="no books"), ["audit.lost_units == 0", "success > 1%"])
+    assert "not verified against the books, 1 of 2 thresholds" in one_line(summary)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from simulator import run
 from simulator.http2 import without_credentials
 from simulator.run.events import MOST_EVENTS, RunEvents
 from simulator.run.folder import Lines, RunFolder, run_folder
+from simulator.run.manifest import build_manifest
 from simulator.run.options import RunError, RunOptions, Silence
 from simulator.run.secrets import command_without_secrets
+from tests.report.examples import FACTS
 from tests.run.rig import Follower, brief, conducted, sandbox_process
 
 ROOT = Path(__file__).parents[2]
@@ -181,6 +184,22 @@ def test_a_secret_inside_of_a_mapping_is_left_out_of_the_command_line(before: st
 def test_a_mapping_without_secrets_stays_in_the_command_line() -> None:
     typed = ["run", "--set", "load={stages: [{rate: 10/s, for: 3s}]}", "--set", "authentication.kind=none"]
     assert command_without_secrets(typed) == typed
+
+
+def test_a_manifest_has_all_thresholds_and_no_secret_of_profile_targets_or_command() -> None:
+    profile = brief(thresholds=["failed == 0"], headers={"extra": {"x-api-key": SECRET, "x-lab": "yes"}})
+    options = RunOptions(
+        profile=profile,
+        thresholds=["success >= 99%"],
+        command=["smfleet", "run", "--target", f"http://me:{SECRET}@chf:80/a"],
+    )
+    facts = replace(FACTS, targets=(f"http://me:{SECRET}@chf:80/a",), seed=9)
+    manifest = build_manifest(options, facts, run_id="1", epoch=5, notes=["so"])
+    assert SECRET not in orjson.dumps(manifest).decode()
+    assert manifest["thresholds"] == ["failed == 0", "success >= 99%"]
+    assert (manifest["targets"], manifest["seed"], manifest["epoch"]) == (["http://…@chf:80/a"], 9, 5)
+    assert manifest["profile"]["headers"]["extra"]["x-lab"] == "yes"
+    assert {"platform", "python", "cpus", "memory_bytes", "native"} == manifest["machine"].keys()
 
 
 def test_where_a_secret_is_may_be_written_down_and_what_it_is_may_not() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import signal
@@ -161,6 +162,63 @@ async def test_a_release_that_fails_is_tried_again_by_the_next_call(tmp_path: Pa
     assert (first.released, first.first_problem) == (0, "HTTP_503")
     assert first.failed == second.released > 0
     assert (third.released, third.unknown, third.failed) == (0, 0, 0)
+
+
+async def test_a_release_without_an_answer_may_have_been_made_and_is_not_repeated(tmp_path: Path) -> None:
+    handle = charging(sandbox_core())
+    releases: list[bytes] = []
+
+    def watch(request: Any) -> None:
+        if request.path.endswith(b"/release"):
+            releases.append(request.path)
+        else:
+            handle(request)
+
+    out = tmp_path / "out"
+    async with peer(watch) as server:
+        profile = steady(
+            load={"rate": "20/s", "start_open": 10, "duration": "500ms"},
+            timeouts={"request": "300ms", "drain": "500ms"},
+        )
+        await conducted(profile, targets=[url(server)], out=out)
+        releases.clear()
+        done = await release_orphans(ReleaseOptions(folder=out, targets=[url(server)], rate=1000), lambda text: None)
+    assert done.failed == len(releases) == len(set(releases)) > 0
+    assert done.first_problem.startswith("TIMEOUT")
+
+
+async def test_each_release_goes_to_the_chf_that_has_the_session_and_no_faster_than_was_said(tmp_path: Path) -> None:
+    at: dict[str, list[str]] = {"first": [], "second": []}
+    bodies: list[Any] = []
+
+    def noting(name: str) -> Any:
+        def note(request: Any) -> None:
+            at[name].append(request.path.decode())
+            bodies.append(orjson.loads(gzip.decompress(request.body)))
+            assert request.header(b"content-encoding") == b"gzip"
+            request.respond(204, [], b"")
+
+        return note
+
+    out = tmp_path / "out"
+    async with peer(charging(sandbox_core())) as server:
+        await conducted(steady(load={"rate": "20/s", "duration": "300ms"}, gzip=True), targets=[url(server)], out=out)
+    line = {"usage": "browsing", "subscriber": 0, "slot": 0, "started": 0}
+    rows_ = [line | {"number": number, "ref": f"r{number}", "chf": 1 + number % 2} for number in range(12)]
+    rows_[4] |= {"path": "/elsewhere/v3/chargingdata/r4"}
+    (out / "journal-0.ndjson").write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in rows_))
+    async with peer(noting("first")) as first, peer(noting("second")) as second:
+        begun = time.monotonic()
+        options = ReleaseOptions(folder=out, targets=[url(first), url(second)], rate=20)
+        done = await release_orphans(options, lambda text: None)
+        passed = time.monotonic() - begun
+    assert done.released == 12
+    assert {path.split("/")[-2] for path in at["first"]} == {f"r{number}" for number in range(0, 12, 2)}
+    assert {path.split("/")[-2] for path in at["second"]} == {f"r{number}" for number in range(1, 12, 2)}
+    assert "/elsewhere/v3/chargingdata/r4/release" in at["first"]
+    assert len({path.split("/r")[0] for path in at["second"]}) == 1
+    assert len(bodies) == 12
+    assert passed > 0.54, "eleven gaps of a twentieth of a second"
 
 
 async def test_releases_carry_the_token_of_the_profile(tmp_path: Path) -> None:

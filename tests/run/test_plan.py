@@ -18,6 +18,7 @@ from simulator.run.options import RunError
 from simulator.run.plan import PlanOptions, measured_per_core, plan
 from simulator.run.plan.estimate import erlang_b
 from simulator.run.plan.kernel import BINS, Kernel, over_time, per_slice
+from simulator.run.plan.wire import octets
 from tests.world import MESSAGE, traffic
 
 CALL = {"service": "voice", "length": "600s", "rating_groups": [{"rating_group": 100, "requested": "60s"}]}
@@ -94,10 +95,28 @@ def test_a_start_whose_device_is_busy_is_none() -> None:
     assert result["operations"]["create"]["mean"] == pytest.approx(0.5)
 
 
+def test_a_device_with_two_places_is_busy_less_often() -> None:
+    """The same with two places: a load of one Erlang on them, of which a fifth is turned away."""
+    usage = {
+        "service": "voice",
+        "length": "30s",
+        "sessions": 2,
+        "rating_groups": [{"rating_group": 100, "requested": "60s"}],
+    }
+    result = planned(calls({"rate": "1/s"}, usages={"call": usage}, subscribers={"count": 20}))
+    assert result["arrivals"]["busy_share"] == pytest.approx(0.2)
+
+
 def test_what_erlang_s_formula_gives() -> None:
     assert erlang_b(0, 1) == 0
     assert erlang_b(1, 1) == pytest.approx(0.5)
     assert erlang_b(10, 15) == pytest.approx(0.0365, abs=5e-5)  # of the published tables
+
+
+def test_a_message_has_a_frame_of_headers_and_one_for_each_sixteen_kibibytes_of_its_body() -> None:
+    bare = octets([(b":method", b"POST")], b"")
+    assert bare == 9 + 1
+    assert [octets([(b":method", b"POST")], b"x" * size) - bare - size for size in (1, 16_384, 16_385)] == [9, 9, 18]
 
 
 # -- over time ----------------------------------------------------------------------------------------------------------
@@ -291,5 +310,5 @@ def test_a_plan_is_what_a_run_measures(tmp_path: Path) -> None:
         open_s = sum(row["gauges"]["sessions_open"][0] * each for row, each in zip(rows, seconds, strict=True))
         assert open_s / sum(seconds) == pytest.approx(equilibrium, rel=0.05)
         for way in ("sent", "received"):
-            octets = sum(row["counters"][f"http2|bytes_{way}"] for row in rows)
-            assert octets / sum(seconds) == pytest.approx(expected["octets_per_s"][way]["mean"], rel=0.1), way
+            found = sum(row["counters"][f"http2|bytes_{way}"] for row in rows)
+            assert found / sum(seconds) == pytest.approx(expected["octets_per_s"][way]["mean"], rel=0.1), way

@@ -11,7 +11,8 @@ import pytest
 
 from simulator.config import Profile
 from simulator.run.capacity import CapacityOptions, SearchSettings, find_capacity, resume_capacity
-from simulator.run.capacity.search import Step
+from simulator.run.capacity.answer import result_of
+from simulator.run.capacity.search import Conclusion, Ending, Step
 from simulator.run.options import InterruptedRunError, Observer, RunError, Silence
 from tests.run.capacity.fakes import FINE, TIRED, FakeRuns
 from tests.run.capacity.queueing import Queue
@@ -89,6 +90,29 @@ def test_steps_that_are_not_decided_are_judged_together_with_the_next_look(tmp_p
     assert (first["verdict"], first["look"], first["seconds"]) == ("not decided", 1, 10)
     assert (second["rate_per_s"], second["look"], second["seconds"]) == (100, 2, 20)
     assert second["slos"][0]["requests"] == first["requests"] + second["requests"]
+
+
+def test_a_look_that_was_not_valid_does_not_cost_what_was_measured_before(tmp_path: Path) -> None:
+    """Not decided, then spoiled, then made again: the first look still counts."""
+
+    def before(number: int, profile: Profile, folder: Path) -> dict[str, Any] | None:
+        return FINE | {"generator": TIRED} if number == 2 else None
+
+    state = find(tmp_path / "out", FakeRuns(QUEUE, before), slos=["response.event.p99_9 < 100ms"])
+    first, spoiled, again = state["steps"][:3]
+    assert [each["verdict"] for each in (first, spoiled)] == ["not decided", "not valid"]
+    assert (spoiled["look"], again["look"], again["rate_per_s"]) == (2, 2, 100)
+    (slo,) = again["slos"]
+    assert slo["requests"] == first["requests"] + again["requests"]
+
+
+def test_the_figures_of_the_answer_are_those_of_the_step_that_held() -> None:
+    held = {"rate_per_s": 400.0, "verdict": "held", "requests_per_s": 1600.0, "latency_us": {"p50": 7}}
+    spoiled = {"rate_per_s": 400.0, "verdict": "not valid"}
+    end = Conclusion(ending=Ending.GENERATOR_LIMIT, holds=400.0, above=800.0, why="it was tired")
+    result = result_of(end, [SLO], 0.95, [held, spoiled])
+    assert (result["holds_requests_per_s"], result["holds_latency_us"], result["exit_code"]) == (1600.0, {"p50": 7}, 3)
+    assert "holds probably 400/s (1,600 requests/s)" in result["sentence"]
 
 
 def test_sessions_begin_in_equilibrium(tmp_path: Path) -> None:

@@ -125,6 +125,11 @@ def test_a_request_at_the_limit_itself_is_slower_for_less_than_and_not_for_at_mo
     evidence = steady(fast=0, slow=50)
     assert verdict("response.p90 < 200ms", evidence) is Verdict.FAILED
     assert verdict("response.p90 < 203ms", evidence) is Verdict.HELD
+    for each in evidence.runs[0]:
+        each.histograms["latency_us|response|event|message|ok"] = histogram = Histogram()
+        histogram.record_many([50] * 50)
+    assert verdict("response.p90 < 50us", evidence) is Verdict.FAILED
+    assert verdict("response.p90 <= 50us", evidence) is Verdict.HELD
 
 
 def test_success_is_written_as_success() -> None:
