@@ -335,7 +335,7 @@ class Engine:
         if self._boundary is not None:
             self._boundary.cancel()
             self._boundary = None
-        self._phase_until = self._phases.until(self.recorder.phase)
+        self._phase_until = self._phases.until(time.monotonic_ns())
         if self._phase_until < NEVER:
             delay = max(0, self._phase_until - time.monotonic_ns())
             self._boundary = self._loop.call_later(delay / NS_PER_S, self._on_boundary)

@@ -123,6 +123,7 @@ class Fleet(Owner):
         self._arrivals = self._population.arrivals(self.timeline)
         self._next_arrival = self._arrivals.take()
         self._next_start = self._sooner()
+        self._stalled_from = self._stalled_until = 0
         self._not_before = 0  # what is behind its time begins no earlier than this
         self._attachment = Attachment(self.timeline, profile.load.most_devices) if closed else None
         self._halts = any(stage.halted for stage in profile.load.timeline)
@@ -346,9 +347,23 @@ class Fleet(Owner):
             if again > now:
                 self._schedule.add(again, _moved(start, again - self.pace.t0))
                 return
+        if not self.pace.flat_out:
+            due = self.pace.t0 + start.moment
+            again = self._spread(due, now)
+            if again > now:
+                self._schedule.add(again, start)
+                return
         self._pending -= 1
         if self._is_there(start.device, start.number) and self.pace.t0 + start.moment < self.timeline.end:
             self._begin(start, now)
+
+    def _spread(self, due: int, now: int) -> int:
+        """When a device that is late begins: what fell due while the engine stood still comes in half the time that it had."""
+        if not PUNCTUAL < now - due <= LATEST_START:
+            return due
+        if not self._stalled_from <= due <= self._stalled_until:
+            self._stalled_from, self._stalled_until = due, now
+        return self._stalled_until + (due - self._stalled_from) // CATCH_UP
 
     def _note_pause(self, moment: int) -> None:
         """The last command begins a pause, or ends it."""

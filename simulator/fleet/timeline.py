@@ -179,6 +179,17 @@ class Timeline:
                 return anchor
         return self._anchors[0]
 
+    def next_halt(self, wall: int) -> int:
+        """When a pause begins after that moment, or ends where it is within one; NEVER as things are."""
+        anchor = self.anchor_at(wall)
+        paused = anchor.paused
+        following = anchor.following
+        while following is not None:
+            if following.paused != paused:
+                return following.wall
+            following = following.following
+        return NEVER
+
     def curve_at(self, wall: int) -> float:
         """The curve's time in seconds: before the end, less than `seconds`."""
         return min(max(0.0, self.anchor_at(wall).curve_at(wall)), self.seconds)

@@ -17,6 +17,7 @@ class Phase(StrEnum):
 
     WARMUP = "warmup"
     STEADY = "steady"
+    PAUSED = "paused"
     COOLDOWN = "cooldown"
     DRAIN = "drain"
 
@@ -78,11 +79,13 @@ class Snapshot:
     counters: dict[str, int] = field(default_factory=dict)
     gauges: dict[str, Gauge] = field(default_factory=dict)
     histograms: dict[str, Histogram] = field(default_factory=dict)
+    gaps_s: float = 0.0
+    """Of the time between start and end: what belongs to other phases, as a pause in the midst of the load does."""
 
     @property
     def seconds(self) -> float:
-        """The length of the interval."""
-        return self.end_s - self.start_s
+        """The length of the interval, without gaps."""
+        return self.end_s - self.start_s - self.gaps_s
 
     def merge_newer(self, newer: Snapshot) -> None:
         """Append the same worker's next interval, as a full pipe makes necessary."""

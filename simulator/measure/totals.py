@@ -59,7 +59,10 @@ class Totals:
         self._latest[worker] = snapshot
         self._levels.setdefault(worker, {}).update(snapshot.gauges)
         self.run.merge_newer(snapshot)
-        self.phases.setdefault(snapshot.phase, Snapshot(phase=snapshot.phase)).merge_newer(snapshot)
+        phase = self.phases.setdefault(snapshot.phase, Snapshot(phase=snapshot.phase))
+        if 0 < phase.end_s < snapshot.start_s:
+            phase.gaps_s += snapshot.start_s - phase.end_s
+        phase.merge_newer(snapshot)
         self.run.gauges = merged = self._merged_levels()
         for name, gauge in merged.items():
             self._peaks[name] = max(gauge.high, self._peaks.get(name, gauge.high))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulator.measure import Gauge, Histogram, Merge, Phase, Snapshot
+from simulator.measure import Gauge, Histogram, Merge, Snapshot
 from simulator.measure.figures import LATENCIES
 
 FINEST_STEP_S: Final = 0.5
@@ -92,8 +92,7 @@ class Series:
 
     def __init__(self) -> None:
         self.step_s = FINEST_STEP_S
-        self.phases: dict[str, tuple[float, float]] = {}
-        """From when to when each phase lasted, seconds."""
+        self._stretches: list[tuple[str, float, float]] = []
         self._points: dict[int, Point] = {}
 
     def add(self, worker: int, snapshot: Snapshot) -> None:
@@ -102,8 +101,7 @@ class Series:
         while int(middle / self.step_s) >= MOST_POINTS:
             self._halve()
         self._points.setdefault(int(middle / self.step_s), Point()).add(worker, snapshot)
-        start, end = self.phases.get(snapshot.phase, (snapshot.start_s, snapshot.end_s))
-        self.phases[snapshot.phase] = min(start, snapshot.start_s), max(end, snapshot.end_s)
+        self._note_phase(snapshot)
 
     def _halve(self) -> None:
         self.step_s *= 2
@@ -126,15 +124,15 @@ class Series:
         """The end of each point, seconds after t0."""
         return [(step + 1) * self.step_s for step in range(max(self._points, default=-1) + 1)]
 
+    def _note_phase(self, snapshot: Snapshot) -> None:
+        """The worker that is furthest begins a phase; the others are in it as well."""
+        phase, start, end = self._stretches[-1] if self._stretches else ("", 0.0, 0.0)
+        if snapshot.phase == phase:
+            self._stretches[-1] = phase, start, max(end, snapshot.end_s)
+        elif snapshot.start_s >= end - FINEST_STEP_S / 2 and len(self._stretches) < MOST_POINTS:
+            begin = max(end, snapshot.start_s)
+            self._stretches.append((snapshot.phase, begin, max(begin, snapshot.end_s)))
+
     def spans(self) -> list[tuple[str, float, float]]:
-        """The phases in order, without overlap between workers."""
-        order = [phase for phase in Phase if phase in self.phases]
-        spans = []
-        at = 0.0
-        for phase in order:
-            start, end = self.phases[phase]
-            start = max(start, at)
-            if end > start:
-                spans.append((str(phase), start, end))
-                at = end
-        return spans
+        """Which phase was when, in order, without overlap between workers; a pause may come more than once."""
+        return [stretch for stretch in self._stretches if stretch[2] > stretch[1]]

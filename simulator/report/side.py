@@ -110,8 +110,9 @@ def side_of(place: str, summary: Json, record: RunRecord | None = None) -> Side:
         return Side(place=place, summary=summary)
     series = record.series
     timed = list(zip(series.ends_s, series, strict=True))
-    phases = {name: (start, end) for name, start, end in series.spans()}
-    loaded = [phases[Phase.STEADY]] if Phase.STEADY in phases else [phases[p] for p in phases if p != Phase.DRAIN]
+    spans = series.spans()
+    loaded = [(start, end) for name, start, end in spans if name == Phase.STEADY]
+    loaded = loaded or [(start, end) for name, start, end in spans if name != Phase.DRAIN]
     steady = [
         point
         for end_s, point in timed

@@ -43,7 +43,7 @@ def build_manifest(
         "epoch": epoch,
         "planned_s": facts.planned_s,
         "thresholds": [*profile.thresholds, *options.thresholds],
-        "timer_floor_us": TIMER_FLOOR_NS // 1000,
+        "timer_resolution_us": TIMER_FLOOR_NS // 1000,
         "conformance": options.conformance,
         "codec": options.codec,
         "notes": notes,

@@ -202,6 +202,23 @@ def test_an_engine_that_stood_still_does_not_catch_up_in_a_burst() -> None:
     assert len(starts) == 21, "what is late by less than a second is caught up with"
 
 
+def test_devices_that_were_due_while_the_engine_stood_still_do_not_begin_in_a_burst() -> None:
+    """A hundred devices attach within a second, of which the engine sleeps through nine tenths."""
+    stages = [{"ramp_to": 100, "for": "1s"}, {"devices": 100, "for": "20s"}]
+    world = World(traffic({"mode": "closed", "stages": stages}, subscribers={"count": 1000}, pace=1))
+    world.now = START + 9 * SECOND // 10
+    world.fleets[0].on_time(world.now)
+    assert world.counters()["arrivals|started"] <= 5
+    world.run_until(1.5)
+    starts = [each.at - START for each in world.sent("create")]
+    assert len(starts) == 100
+    busiest = max(
+        sum(begin <= each < begin + SECOND // 10 for each in starts)
+        for begin in range(0, SECOND * 3 // 2, SECOND // 50)
+    )
+    assert busiest <= 2 * 2 * 10 + 2, "twice as fast as it was meant to, beside those that are due then anyway"
+
+
 def test_an_engine_that_always_wakes_a_little_late_catches_up_all_the_same() -> None:
     """It stood still for half a second; every timer fires ten milliseconds late."""
     world = World(traffic({"rate": "40/s", "spacing": "constant"}))

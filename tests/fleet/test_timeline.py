@@ -193,24 +193,27 @@ def test_phases_follow_the_time_of_the_curve() -> None:
     load = Load.model_validate({"rate": "1/s", "duration": "10s", "warmup": "2s", "cooldown": "3s"})
     line = Timeline(load.timeline, START)
     phases = Phases(line, load)
-    assert phases.at(START) == Phase.WARMUP
-    assert phases.until(Phase.WARMUP) == START + 2 * SECOND
-    assert phases.at(START + 2 * SECOND) == Phase.STEADY
-    assert phases.until(Phase.STEADY) == START + 7 * SECOND
+    assert (phases.at(START), phases.until(START)) == (Phase.WARMUP, START + 2 * SECOND)
+    steady = START + 2 * SECOND
+    assert (phases.at(steady), phases.until(steady)) == (Phase.STEADY, START + 7 * SECOND)
     line.control(START + 3 * SECOND, "pause")
-    assert phases.until(Phase.STEADY) == NEVER
-    assert phases.at(START + 100 * SECOND) == Phase.STEADY
+    assert (phases.at(steady), phases.until(steady)) == (Phase.STEADY, START + 3 * SECOND)
+    paused = START + 3 * SECOND
+    assert (phases.at(paused), phases.until(paused)) == (Phase.PAUSED, NEVER)
+    assert phases.at(START + 100 * SECOND) == Phase.PAUSED
+    line.control(START + 103 * SECOND, "rate", 2.0)
     line.control(START + 103 * SECOND, "resume")
-    assert phases.until(Phase.STEADY) == START + 107 * SECOND
-    assert phases.at(START + 107 * SECOND) == Phase.COOLDOWN
-    assert phases.until(Phase.COOLDOWN) == NEVER
+    assert phases.until(START + 50 * SECOND) == START + 103 * SECOND
+    resumed = START + 103 * SECOND
+    assert (phases.at(resumed), phases.until(resumed)) == (Phase.STEADY, START + 107 * SECOND)
+    assert (phases.at(START + 107 * SECOND), phases.until(START + 107 * SECOND)) == (Phase.COOLDOWN, NEVER)
 
 
 def test_without_a_cool_down_the_end_is_still_steady() -> None:
     load = Load.model_validate({"rate": "1/s", "duration": "10s"})
     phases = Phases(Timeline(load.timeline, START), load)
     assert [phases.at(START + second * SECOND) for second in (0, 9, 10, 11)] == [Phase.STEADY] * 4
-    assert phases.until(Phase.STEADY) == NEVER
+    assert phases.until(START) == NEVER
 
 
 # -- fleets -------------------------------------------------------------------------------------------------------------

@@ -162,6 +162,23 @@ def test_warm_up_and_drain_are_no_part_of_the_steady_load() -> None:
     assert totals.run.count("requests") == 111
 
 
+def test_a_pause_in_the_midst_of_the_load_is_no_part_of_its_length() -> None:
+    totals = Totals()
+    for number, (phase, start_s, end_s) in enumerate(
+        [("warmup", 0, 1), ("steady", 1, 3), ("paused", 3, 8), ("steady", 8, 9), ("steady", 9, 10), ("drain", 10, 11)],
+        start=1,
+    ):
+        for worker, late in ((0, 0.0), (1, 0.01)):
+            counters = {"requests|update": 10} if phase == "steady" else {}
+            totals.add(
+                worker,
+                Snapshot(number=number, start_s=start_s + late, end_s=end_s + late, phase=phase, counters=counters),
+            )
+    assert totals.steady().seconds == pytest.approx(4, abs=0.02)
+    assert totals.phases["paused"].seconds == pytest.approx(5, abs=0.02)
+    assert totals.run.seconds == pytest.approx(11, abs=0.02)
+
+
 def test_a_run_that_did_not_outlive_its_warm_up_is_measured_there() -> None:
     totals = Totals()
     totals.add(0, Snapshot(number=1, end_s=2.0, phase=Phase.WARMUP, counters={"requests|release": 7}))

@@ -72,6 +72,9 @@ async def test_wishes_change_the_load_of_all_engines() -> None:
     assert result.summary["duration_s"] < 15
     assert (result.verdict, result.summary["audit"]["balanced"]) == ("pass", True)
     assert result.summary["arrivals"]["intended"] == result.summary["arrivals"]["started"]
+    phases = result.summary["phases"]
+    assert phases["paused"]["seconds"] == pytest.approx(1.2, abs=0.4), "a pause is no part of the steady phase"
+    assert phases["steady"]["seconds"] == pytest.approx(4.8, abs=1.0)
 
 
 async def test_a_run_can_be_asked_and_changed_over_http() -> None:

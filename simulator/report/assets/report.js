@@ -7,7 +7,7 @@
     colours: ["#0072b2", "#d55e00", "#009e73", "#b0508c", "#8a6d00", "#3a9fd6", "#5b5b5b", "#7f3c8d", "#a33"]};
   const DARK = {ink: "#e8eaed", soft: "#a2a9b3", line: "#343942", paper: "#1b1e23", heat: "Cividis", reversed: false,
     colours: ["#56b4e9", "#ff9a57", "#3fd0a4", "#e7a3cc", "#f0e442", "#9fd3f5", "#c0c0c0", "#c79bd8", "#ff8f8f"]};
-  const SHADES = {warmup: "rgba(230,159,0,.12)", cooldown: "rgba(230,159,0,.12)", drain: "rgba(120,130,145,.16)"};
+  const SHADES = {warmup: "rgba(230,159,0,.12)", cooldown: "rgba(230,159,0,.12)", paused: "rgba(120,130,145,.16)", drain: "rgba(120,130,145,.16)"};
   const RANKS = {tickvals: [0, 1, 2, 3, 4, 5], ticktext: ["0", "90", "99", "99.9", "99.99", "99.999"]};
   const CONFIG = {responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d"]};
   const MARKS = 48; // that fit side by side
