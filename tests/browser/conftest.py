@@ -1,4 +1,7 @@
-"""One browser for all tests, the system's Chromium, and a page of a run in it."""
+"""One browser for these tests, the system's Chromium, and a page of a run in it.
+
+Not for the whole session: while it is there, playwright keeps an event loop running in which no other test could run its own.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ SAMPLE = {
 Open = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
@@ -40,7 +43,7 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of a run with events, failures and two engines."""
     folder = run_folder(tmp_path_factory.mktemp("run"), workers=2, failing=3, events=EVENTS, samples=(SAMPLE,))
@@ -80,7 +83,7 @@ def opened(browser: Browser) -> Iterator[Open]:
         yield open_page
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shown(browser: Browser, report: Path) -> Iterator[Page]:
     """The report, for tests that leave it as it is."""
     with pages(browser) as open_page:
