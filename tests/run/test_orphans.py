@@ -332,7 +332,7 @@ def test_what_is_open_is_what_was_entered_last_less_what_is_known_to_be_over(tmp
     )
     past = PastRun(tmp_path, force=True)
     assert sorted((each.reference, each.chf, each.origin) for each in past.orphans()) == [
-        ("r1", 1, ""), ("r4", 1, ""), ("r5", 2, "http://moved"),
+        ("r1", 1, ""), ("r3", 1, ""), ("r4", 1, ""), ("r5", 2, "http://moved"),
     ]  # fmt: skip
     assert past.unnamed() == 1 + (9 - 7) + 3, "without a reference; in no file; as many again as in the last interval"
     (tmp_path / "summary.json").write_text("{}")
