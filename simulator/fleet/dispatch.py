@@ -343,12 +343,13 @@ class Dispatch:
             step = self._after_trouble(live, request, delivery, result.status, wait, now, processed=processed)
         if step is Step.GIVE_UP:
             return False
-        if status in REDIRECTS or status == 401 or step is Step.WAIT:
+        led_on = status in REDIRECTS or status == 401
+        if led_on or step is Step.WAIT:
             self._series.followed(live, request.operation, exchange, now)
         else:
             self._series.repeated(live, request.operation, exchange, now)
         self._counters[f"answers_followed|{status}"] += 1
-        if self._samples is not None and status != 401 and status not in REDIRECTS:
+        if self._samples is not None and not led_on:
             self._samples.take(live, request, exchange, result, cause, now)
         if step is Step.WAIT:
             self._owner.wait(live, now + wait)

@@ -31,13 +31,12 @@ from simulator.fleet.trace import Trace, TraceFile
 from simulator.fleet.vitals import GarbagePauses, timer_floor_us
 from simulator.fleet.witnesses import NOBODY, Witnesses
 from simulator.http2 import Target, client_tls, without_user
-from simulator.measure import Merge, Phase, Recorder, Snapshot
+from simulator.measure import INTERVAL_S, Merge, Phase, Recorder, Snapshot
 from simulator.n40.conformance import SchemaCheck
 from simulator.n40.flow import NEVER
 from simulator.n40.notification import Notification, NotificationKind
 
 NS_PER_S = 1_000_000_000
-INTERVAL_S = 0.5
 TIMER_FLOOR_NS = 1_000_000
 """uvloop's timers count in milliseconds; what is due within one is waited for together."""
 

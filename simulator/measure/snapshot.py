@@ -10,6 +10,8 @@ from typing import Any, Final
 from simulator.measure.histogram import Histogram
 
 SEPARATOR: Final = "|"
+INTERVAL_S: Final = 0.5
+"""How long an interval is, where no phase ends within it."""
 
 
 class Phase(StrEnum):

@@ -8,13 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from simulator.measure.snapshot import Phase, Snapshot
+from simulator.measure.snapshot import INTERVAL_S, Phase, Snapshot
 from simulator.measure.thresholds import Threshold, VerdictLine
 
-FINEST_STEP_S: Final = 0.5
-"""How far a window moves at a time: an interval of the engines."""
 MOST_STEPS: Final = 100
-"""Of one window: a long one moves in larger steps, so that what is kept of it stays small."""
+"""Of one window, which moves by an interval at a time: a long one moves in larger steps, so that little is kept of it."""
 MOST_COVERED: Final = 500
 """Steps of one interval before and after its middle; a driver that reads nothing for longer loses windows."""
 PATIENCE_S: Final = 5.0
@@ -68,7 +66,7 @@ class Window:
     def __init__(self, threshold: Threshold, workers: int = 1) -> None:
         self.threshold = threshold
         self.broken = False
-        self._step_s = max(FINEST_STEP_S, FINEST_STEP_S * math.ceil(threshold.window_s / MOST_STEPS / FINEST_STEP_S))
+        self._step_s = max(INTERVAL_S, INTERVAL_S * math.ceil(threshold.window_s / MOST_STEPS / INTERVAL_S))
         self._steps = max(1, round(threshold.window_s / self._step_s))
         self._open: dict[int, _Step] = {}  # by step: what workers have reported of those that are not complete
         self._next = 0  # all steps before it are complete
@@ -91,7 +89,7 @@ class Window:
             mine.workers.add(worker)
         latest = max(self._reached.values())
         slowest = min(each for each in self._reached.values() if each > latest - PATIENCE_S)
-        self._complete(int((slowest + FINEST_STEP_S / 2) / self._step_s))
+        self._complete(int((slowest + INTERVAL_S / 2) / self._step_s))
 
     def line(self) -> VerdictLine:
         """The worst window of the run, which is over."""

@@ -9,7 +9,7 @@ from simulator.measure.figures import LATENCIES, OPERATIONS
 from simulator.report import markup, words
 from simulator.report.charts import MOST_EVENTS, chart_data
 from simulator.report.markup import chart, choice, delay, facts, figures, flag, hint, styled, table, text
-from simulator.report.run_folder import RunRecord
+from simulator.report.run_folder import EVENTS, SAMPLES, RunRecord
 
 Json = Mapping[str, Any]
 
@@ -387,7 +387,7 @@ def _events(events: Sequence[Json]) -> str:
         for number, event in enumerate(events[:MOST_EVENTS], start=1)
     ]
     return table("Numbered as in the charts", ("number", "after", "what happened"), shown, texts=(2,)) + _more(
-        len(events) - MOST_EVENTS, "events.ndjson"
+        len(events) - MOST_EVENTS, EVENTS
     )
 
 
@@ -396,7 +396,7 @@ def _more(left: int, file: str) -> str:
 
 
 def _samples(record: RunRecord) -> str:
-    return "".join(map(_sample, record.samples)) + _more(record.more_samples, "samples.ndjson")
+    return "".join(map(_sample, record.samples)) + _more(record.more_samples, SAMPLES)
 
 
 def _sample(sample: Json) -> str:

@@ -7,11 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from simulator.measure import Gauge, Histogram, Merge, Snapshot
+from simulator.measure import INTERVAL_S, Gauge, Histogram, Merge, Snapshot
 from simulator.measure.figures import LATENCIES
 
-FINEST_STEP_S: Final = 0.5
-"""The engines' interval."""
 MOST_POINTS: Final = 600
 ALL: Final = "all"
 
@@ -91,7 +89,7 @@ class Series:
     """The points of a run, `step_s` apart; the first one begins at t0. Twice as many as fit are merged two by two."""
 
     def __init__(self) -> None:
-        self.step_s = FINEST_STEP_S
+        self.step_s = INTERVAL_S
         self._stretches: list[tuple[str, float, float]] = []
         self._points: dict[int, Point] = {}
 
@@ -129,7 +127,7 @@ class Series:
         phase, start, end = self._stretches[-1] if self._stretches else ("", 0.0, 0.0)
         if snapshot.phase == phase:
             self._stretches[-1] = phase, start, max(end, snapshot.end_s)
-        elif snapshot.start_s >= end - FINEST_STEP_S / 2 and len(self._stretches) < MOST_POINTS:
+        elif snapshot.start_s >= end - INTERVAL_S / 2 and len(self._stretches) < MOST_POINTS:
             begin = max(end, snapshot.start_s)
             self._stretches.append((snapshot.phase, begin, max(begin, snapshot.end_s)))
 

@@ -15,8 +15,12 @@ from typing import Any, Final
 
 import orjson
 
+from simulator.audit import RECORDS
+from simulator.report.run_folder import EVENTS, INTERVALS, MANIFEST, SAMPLES, SUMMARY
 from simulator.run.options import RunError, RunOptions
 
+JOURNAL: Final = "journal-{}.ndjson"
+"""Where an engine writes which sessions are open."""
 MOST_OF_A_SECOND: Final = 1_000
 """Folders of one profile whose runs began in the same second."""
 
@@ -69,17 +73,17 @@ class RunFolder:
         self.trouble: list[str] = []
         self.begun = False
         """Whether the load has begun, as far as the folder tells."""
-        self.intervals = Lines(path / "intervals.ndjson", self.trouble.append)
-        self.events = Lines(path / "events.ndjson", self.trouble.append)
-        self.samples = Lines(path / "samples.ndjson", self.trouble.append)
+        self.intervals = Lines(path / INTERVALS, self.trouble.append)
+        self.events = Lines(path / EVENTS, self.trouble.append)
+        self.samples = Lines(path / SAMPLES, self.trouble.append)
 
     def records(self, worker: int) -> Path:
         """Where an engine writes the records of ended sessions."""
-        return self.path / f"records-{worker}.ndjson"
+        return self.path / RECORDS.format(worker)
 
     def journal(self, worker: int) -> Path | None:
         """Where an engine writes which sessions are open; None where nobody could read it."""
-        return self.path / f"journal-{worker}.ndjson" if self.kept else None
+        return self.path / JOURNAL.format(worker) if self.kept else None
 
     def trace(self, name: str) -> Path:
         """Where the call flow of a subscriber, `imsi-…`, is written."""
@@ -104,7 +108,7 @@ class RunFolder:
         """Say what this run is, before its load begins; either all of it is there or nothing. Raises RunError."""
         if self.kept:
             try:
-                self._write("manifest.json", manifest)
+                self._write(MANIFEST, manifest)
             except OSError as error:
                 raise RunError(f"manifest.json cannot be written to {self.path}: {error.strerror}") from None
         self.begun = True
@@ -114,7 +118,7 @@ class RunFolder:
         if not self.kept:
             return ""
         try:
-            self._write("summary.json", summary)
+            self._write(SUMMARY, summary)
         except OSError as error:
             return f"summary.json cannot be written to {self.path}: {error.strerror}"
         return ""

@@ -13,10 +13,11 @@ from typing import Annotated, Any, ClassVar, Final
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from simulator.audit import AuditError, read_rows
+from simulator.audit import RECORDS, AuditError, read_rows
 from simulator.config import Profile
 from simulator.measure import Snapshot
-from simulator.report.run_folder import RunFolderError, read_intervals
+from simulator.report.run_folder import MANIFEST, SUMMARY, RunFolderError, read_intervals
+from simulator.run.folder import JOURNAL
 from simulator.run.limits import MOST_WORKERS
 from simulator.run.manifest import FORMAT
 from simulator.run.options import RunError
@@ -104,7 +105,7 @@ class PastRun:
     def __init__(self, folder: Path, *, force: bool = False) -> None:
         self.folder = folder
         self.manifest = _manifest(folder)
-        self.over_in_order = (folder / "summary.json").exists()
+        self.over_in_order = (folder / SUMMARY).exists()
         pid = self.manifest.get("driver_pid")
         if not self.over_in_order and not force and isinstance(pid, int) and 0 < pid <= MOST_PID and _is_alive(pid):
             raise RunError(
@@ -119,9 +120,9 @@ class PastRun:
         for worker in range(self.workers):
             with closing(sqlite3.connect("")) as table:  # a temporary file, gone when it is closed
                 table.execute("CREATE TABLE open (ref TEXT PRIMARY KEY, line BLOB) WITHOUT ROWID")
-                for row in self._rows(f"journal-{worker}.ndjson", _Journal):
+                for row in self._rows(JOURNAL.format(worker), _Journal):
                     table.execute("INSERT OR REPLACE INTO open VALUES (?, ?)", (row["ref"], orjson.dumps(row)))
-                for row in self._rows(f"records-{worker}.ndjson", _Record):
+                for row in self._rows(RECORDS.format(worker), _Record):
                     if row["ref"] is not None and row["released"]:
                         table.execute("DELETE FROM open WHERE ref = ?", (row["ref"],))
                 for row in self._rows(RELEASED_FILE, _Release):
@@ -140,9 +141,9 @@ class PastRun:
             table.execute("CREATE TABLE known (number INTEGER PRIMARY KEY, nameless INTEGER)")
             known = "INSERT OR REPLACE INTO known VALUES (?, ?)"
             for worker in range(self.workers):
-                for row in self._rows(f"journal-{worker}.ndjson", _Journal):
+                for row in self._rows(JOURNAL.format(worker), _Journal):
                     table.execute(known, (row["number"], 0))
-                for row in self._rows(f"records-{worker}.ndjson", _Record):
+                for row in self._rows(RECORDS.format(worker), _Record):
                     if row["operation"] in SESSIONS:
                         lost = row["ref"] is None and row["end"] in ("failed", "open")
                         table.execute(known, (row["number"], int(lost)))
@@ -190,7 +191,7 @@ def _problem(error: ValidationError) -> str:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    file = folder / "manifest.json"
+    file = folder / MANIFEST
     try:
         manifest = orjson.loads(file.read_bytes())
     except OSError as error:

@@ -28,7 +28,7 @@ from simulator.n40 import Operation, SessionContext, Timestamps, read_answer
 from simulator.n40.answers import Action
 from simulator.n40.sbi import compressed
 from simulator.n40.triggers import ABNORMAL_RELEASE
-from simulator.run.folder import Lines
+from simulator.run.folder import JOURNAL, Lines
 from simulator.run.options import RunError
 from simulator.run.orphans import FAILED, RELEASED, RELEASED_FILE, UNKNOWN, Orphan, PastRun
 from simulator.run.secrets import headers_removed
@@ -87,11 +87,13 @@ class Requests:
         usage = self._usages[orphan.worker].get(orphan.usage)
         if orphan.subscriber >= self._subscribers or (usage is not None and orphan.slot >= usage.slots):
             raise RunError(
-                f"journal-{orphan.worker}.ndjson: session {orphan.number}: the profile has no such subscriber or slot"
+                f"{JOURNAL.format(orphan.worker)}: session {orphan.number}: the profile has no such subscriber or slot"
             )
         context = None if usage is None else usage.context(orphan.subscriber, orphan.slot)
         if usage is None or not isinstance(context, SessionContext):
-            raise RunError(f"journal-{orphan.worker}.ndjson: the profile has no sessions of the usage {orphan.usage!r}")
+            raise RunError(
+                f"{JOURNAL.format(orphan.worker)}: the profile has no sessions of the usage {orphan.usage!r}"
+            )
         messages, reference = context.messages, orphan.reference.encode("latin-1")
         body = messages.release(
             messages.identify(orphan.subscriber),

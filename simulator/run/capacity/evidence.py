@@ -12,6 +12,7 @@ import orjson
 from simulator.measure import Histogram, Phase, Snapshot
 from simulator.measure.bounds import Counts
 from simulator.measure.histogram import bucket_of
+from simulator.report.run_folder import INTERVALS
 
 LONGEST_RUN: Final = 100_000
 """Intervals of one run that are looked at: more than half a day of them."""
@@ -90,7 +91,7 @@ def _ended(interval: Snapshot, operation: str | None, outcomes: Iterable[str]) -
 def read_steady(folder: Path) -> list[Snapshot]:
     """The intervals under steady load that a run left in its folder, the workers' merged; a line that was cut off ends them."""
     merged: dict[int, Snapshot] = {}
-    with (folder / "intervals.ndjson").open("rb") as lines:
+    with (folder / INTERVALS).open("rb") as lines:
         for line in lines:
             try:
                 wire = orjson.loads(line)

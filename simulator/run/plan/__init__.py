@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from simulator.config import Profile
+from simulator.report.run_folder import SUMMARY
 from simulator.run.options import RunError
 from simulator.run.plan import estimate, sizing
 from simulator.run.plan.arrivals import Intended, intended, shares
@@ -174,7 +175,7 @@ def _notes(profile: Profile, options: PlanOptions, factor: float, curves: dict[s
 
 def measured_per_core(folder: Path) -> float:
     """Requests per CPU-second of the engines in a run, from its folder. Raises RunError."""
-    file = folder / "summary.json"
+    file = folder / SUMMARY
     try:
         measured = orjson.loads(file.read_bytes())["generator"]["requests_per_cpu_s"]
     except OSError as error:

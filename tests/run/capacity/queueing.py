@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
-from simulator.fleet.engine import INTERVAL_S
-from simulator.measure import Gauge, Histogram, Merge, Snapshot
+from simulator.measure import INTERVAL_S, Gauge, Histogram, Merge, Snapshot
 
 
 def erlang_c(servers: int, offered: float) -> float:
